@@ -1,0 +1,251 @@
+"""The figures of the reports: each says its finding in a sentence, and in words what can be seen in it.
+
+Colours are Okabe and Ito's, which people with a colour vision deficiency tell apart; every bar also carries its count.
+A figure is one SVG that follows a light or dark page and draws its text as outlines, so that it looks the same
+wherever it is opened. matplotlib is loaded when the first figure is drawn.
+
+Refuses to: draw a name as it was found. A name is data: it is cut, written in ASCII, and never read as mathematics.
+
+>>> import pandas as pd
+>>> scores = pd.DataFrame({"subject": ["key"], "band": ["high"], "likelihood": [0.5], "impact": [0.9]})
+>>> risk_bands(scores).says
+'1 of 1 is of high or very high risk.'
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from toolkit.terms import KeyType, Protection, Severity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from toolkit.tables import Inventory
+
+_VERMILLION, _ORANGE, _YELLOW, _SKY, _BLUE, _GREEN, _GREY = (
+    "#d55e00", "#e69f00", "#f0e442", "#56b4e9", "#0072b2", "#009e73", "#999999",
+)  # fmt: skip
+# Stand-ins that become CSS variables in the SVG: matplotlib cannot write one itself.
+_INK, _QUIET, _LINE = "#010101", "#020202", "#030303"
+_STYLE: Final = (
+    "<style>:root{--ink:#1f2328;--quiet:#59636e;--line:#d1d9e0}@media (prefers-color-scheme:dark)"
+    "{:root{--ink:#f0f6fc;--quiet:#9198a1;--line:#3d444d}}</style>"
+)
+_BANDS: Final = [str(band.value) for band in reversed(Severity)]
+_BAND_COLOURS: Final = dict(zip(_BANDS, (_VERMILLION, _ORANGE, _YELLOW, _SKY, _GREY), strict=True))
+# SP 800-30 r1, tables G-2 and H-2: where each semi-quantitative band begins, of 100.
+_BEGINS: Final = {"very-low": 0, "low": 5, "moderate": 21, "high": 80, "very-high": 96}
+# SP 800-30 r1, table I-2: level of risk, by likelihood (rows, very high first) and impact (columns, very low first).
+_RISK: Final = ("01234", "01234", "01223", "01112", "00011")
+_STRENGTHS: Final = {
+    "below 112 bits": _VERMILLION,
+    "112 to 127 bits": _ORANGE,
+    "128 bits or more": _BLUE,
+    "quantum-resistant": _GREEN,
+    "unknown": _GREY,
+}
+_PROTECTIONS: Final = {
+    Protection.NONE.value: _VERMILLION,
+    Protection.PASSPHRASE.value: _ORANGE,
+    Protection.TOKEN.value: _SKY,
+    Protection.HARDWARE.value: _BLUE,
+    "unknown": _GREY,
+}
+_HELD: Final = [KeyType.PRIVATE_KEY.value, KeyType.SECRET_KEY.value, KeyType.UNKNOWN.value]
+_MOST: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawing with its title, its finding in a sentence, and what can be seen in it for those who cannot see it."""
+
+    title: str
+    says: str
+    alt: str
+    svg: str
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
+        told = {"alt": self.alt, "says": self.says, "needs_background": "light"}
+        return {"image/svg+xml": self.svg, "text/plain": f"{self.title}. {self.says}"}, {"image/svg+xml": told}
+
+
+def risk_bands(scores: pd.DataFrame) -> Figure:
+    """How many keys and secrets are of which risk, as `tk.score` has it."""
+    bands = scores["band"].astype(str)
+    counts = pd.DataFrame(
+        {
+            "keys": (bands[scores["subject"] == "key"]).value_counts(),
+            "hard-coded secrets": (bands[scores["subject"] != "key"]).value_counts(),
+        }
+    )
+    counts = counts.reindex(_BANDS).fillna(0).astype(int)
+    high = int(counts.loc[["very-high", "high"]].to_numpy().sum())
+    says = f"{high:,} of {len(scores):,} {'is' if high == 1 else 'are'} of high or very high risk."
+    return _bars("Risk", counts, {"keys": _BLUE, "hard-coded secrets": _ORANGE}, says=says, unit="keys and secrets")
+
+
+def risk_matrix(scores: pd.DataFrame) -> Figure:
+    """How likely and how bad: counts in the 5 × 5 table of SP 800-30, coloured by the level of risk."""
+    levels = [level.value for level in Severity]
+    edges = [*_BEGINS.values(), 101]
+    likelihood, impact = (
+        pd.cut(scores[name].astype(float) * 100, edges, right=False, labels=levels).astype(str)
+        for name in ("likelihood", "impact")
+    )
+    counts = pd.crosstab(likelihood, impact).reindex(index=_BANDS, columns=levels, fill_value=0)
+    says = _matrix_sentence(counts)
+    figure, axes = _canvas()
+    for row, name in enumerate(_BANDS):
+        for column, other in enumerate(levels):
+            _field(axes, row, column, int(counts[other][name]))
+    axes.set(xlim=(0, 5), ylim=(5, 0), xlabel="impact", ylabel="likelihood")
+    axes.set_xticks([0.5 + n for n in range(5)], [_words(level) for level in levels])
+    axes.set_yticks([0.5 + n for n in range(5)], [_words(level) for level in _BANDS])
+    alt = "Table of likelihood by impact. " + _cells(counts)
+    return _drawn(figure, axes, "Likelihood × impact (NIST SP 800-30)", says, alt)
+
+
+def strengths(keys: pd.DataFrame) -> Figure:
+    """Keys by algorithm, split by security strength, as `tk.keys` has them."""
+    bits = keys["security_strength_bits"].astype("Float64").astype(float)
+    strength = pd.cut(bits, [0, 112, 128, 1e9], right=False, labels=list(_STRENGTHS)[:3]).astype(object)
+    strength = strength.where(bits.notna(), "unknown").where(
+        keys["quantum"].ne("resistant").fillna(True), "quantum-resistant"
+    )
+    counts = _table(_names(keys["algorithm"]), strength, list(_STRENGTHS))
+    weak, quantum = int(counts["below 112 bits"].sum()), int(keys["quantum"].eq("broken").sum())
+    says = (
+        f"{weak:,} of {len(keys):,} keys {'is' if weak == 1 else 'are'} below 112 bits of strength, which no current "
+        f"standard accepts; {quantum:,} would fall to a quantum computer."
+    )
+    return _bars("Keys by algorithm and security strength", counts, _STRENGTHS, says=says, unit="keys")
+
+
+def custody(inv: Inventory) -> Figure:
+    """Where private and secret halves lie, and what stands between them and a thief."""
+    held = inv.keys[inv.keys["key_type"].isin(_HELD)]
+    protection = held["protection"].astype(object).where(held["protection"].notna(), "unknown")
+    counts = _table(_names(held["collector"]), protection, list(_PROTECTIONS))
+    bare, places = int(counts["none"].sum()), len(held)
+    says = f"In {bare:,} of {places:,} places the key lies in clear: whoever can read the place has it."
+    return _bars("Where private and secret keys lie", counts, _PROTECTIONS, says=says, unit="places", key="protection")
+
+
+def _names(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Names short and plain enough to draw; the rarest folded into one."""
+    found = column.astype(object).where(column.notna(), "unknown").astype(str)
+    often = list(found.value_counts().index[:_MOST])
+    drawn = {name: name.encode("ascii", "backslashreplace").decode()[:24] for name in often}
+    return found.map(drawn).fillna("all others")
+
+
+def _table(rows: pd.Series[Any], columns: pd.Series[Any], order: list[str]) -> pd.DataFrame:
+    counts = pd.crosstab(rows, columns.astype(str)).reindex(columns=order, fill_value=0)
+    ranked = counts.assign(_rest=counts.index == "all others", _sum=-counts.sum(axis=1)).sort_values(["_rest", "_sum"])
+    return ranked[order]
+
+
+def _words(level: str) -> str:
+    return level.replace("-", " ")
+
+
+def _matrix_sentence(counts: pd.DataFrame) -> str:
+    worst = int(counts.loc[["very-high", "high"], ["high", "very-high"]].to_numpy().sum())
+    if not worst:
+        return "Nothing is both likely (80 % or more) and of high impact."
+    return f"{worst:,} {'is' if worst == 1 else 'are'} both likely (80 % or more) and of high impact: the upper right."
+
+
+def _cells(counts: pd.DataFrame) -> str:
+    stacked = [
+        (_words(str(row)), _words(str(column)), int(counts.loc[row, column]))
+        for row in counts.index
+        for column in counts.columns
+    ]
+    told = [f"{row}, {column}: {count:,}" for row, column, count in stacked if count]
+    return "; ".join(told) + "." if told else "It is empty."
+
+
+def _field(axes: Axes, row: int, column: int, count: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    colour = _BAND_COLOURS[_BANDS[4 - int(_RISK[row][column])]]
+    # Empty fields are pale: the eye should go to where there is something.
+    axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, alpha=1 if count else 0.22, linewidth=0))
+    axes.add_patch(Rectangle((column, row), 1, 1, facecolor="none", edgecolor=_LINE, linewidth=0.8))
+    if count:
+        ink = "#ffffff" if colour == _VERMILLION else "#111111"
+        axes.text(column + 0.5, row + 0.5, f"{count:,}", ha="center", va="center", color=ink, weight="bold")
+
+
+def _bars(title: str, counts: pd.DataFrame, colours: dict[str, str], *, says: str, unit: str, key: str = "") -> Figure:
+    """Horizontal bars, one a row, split by column; each bar ends in its total."""
+    figure, axes = _canvas()
+    shown = [name for name in counts.columns if counts[name].any()]
+    left = pd.Series(0, index=counts.index)
+    for name in shown:
+        axes.barh(range(len(counts)), counts[name], left=left, color=colours[name], label=name, height=0.62)
+        left = left + counts[name]
+    for row, total in enumerate(left):
+        axes.annotate(f"{total:,}", (total, row), xytext=(4, 0), textcoords="offset points", va="center", color=_INK)
+    axes.set_yticks(range(len(counts)), [_words(str(name)) for name in counts.index])
+    axes.set(xlabel=unit, xlim=(0, max(1, float(left.max() or 1)) * 1.12), ylim=(max(len(counts), 1) - 0.4, -0.6))
+    axes.locator_params(axis="x", integer=True, nbins=6)
+    axes.grid(axis="x", color=_LINE, linewidth=0.6)
+    if shown:
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=len(shown), title=key or None, frameon=False,
+            handlelength=0.9, handleheight=0.9, borderaxespad=0.2, borderpad=0, columnspacing=1.1, handletextpad=0.4,
+        )  # fmt: skip
+    alt = f"Bar chart of {unit}. {_cells(counts)}"
+    return _drawn(figure, axes, title, says, alt)
+
+
+def _canvas() -> tuple[Any, Axes]:
+    # Figure itself, not pyplot: nothing global, no window system, a third of the import.
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure as Canvas
+
+    with rc_context(_rc()):
+        figure = Canvas(figsize=(5.8, 3.3), layout="constrained")
+        axes = figure.add_subplot()
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _rc() -> dict[Any, Any]:
+    return {
+        "font.family": "DejaVu Sans", "font.size": 9, "text.parse_math": False, "svg.fonttype": "path",
+        "svg.hashsalt": "keyatlas", "text.color": _INK, "axes.labelcolor": _QUIET, "xtick.color": _QUIET,
+        "ytick.labelcolor": _INK, "axes.edgecolor": _LINE, "axes.facecolor": "none", "figure.facecolor": "none",
+        "axes.titlelocation": "left", "axes.titlesize": 10.5, "axes.titleweight": "bold", "axes.labelsize": 8.5,
+        "legend.fontsize": 8.5, "legend.title_fontsize": 8.5,
+    }  # fmt: skip
+
+
+def _drawn(figure: Any, axes: Axes, title: str, says: str, alt: str) -> Figure:
+    from matplotlib import rc_context
+
+    sink = io.StringIO()
+    with rc_context(_rc()):
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, weight="bold", color=_INK)
+        # No date, so that the same figures are the same bytes.
+        figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    axes.clear()
+    return Figure(title=title, says=says, alt=f"{title}. {alt} {says}", svg=_themed(sink.getvalue()))
+
+
+def _themed(svg: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    for stand_in, name in ((_INK, "ink"), (_QUIET, "quiet"), (_LINE, "line")):
+        svg = svg.replace(stand_in, f"var(--{name})")
+    head, _, body = svg.partition(">")
+    return f"{head}>{_STYLE}{body}"

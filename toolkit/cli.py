@@ -1,0 +1,325 @@
+"""The verbs on the command line. No logic lives here: each command calls the verb of its name and shows what it gave.
+
+Results go to standard output, everything else to standard error. With `--json` the result is one JSON document.
+
+Exit codes: 0 clean · 1 findings at or above --fail-on · 2 wrong usage · 3 incomplete coverage (with --strict) ·
+4 it failed, and the message says what to do · 130 stopped by Ctrl-C, what was whole is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from toolkit.tables import Inventory
+
+FOUND, INCOMPLETE, FAILED, STOPPED = 1, 3, 4, 130
+_SEVERITIES: Final = ("very-low", "low", "moderate", "high", "very-high", "never")
+_CODES: Final = (
+    "Exit codes: 0 clean; 1 findings at or above --fail-on; 2 wrong usage; 3 incomplete coverage with --strict; "
+    "4 failed; 130 stopped by Ctrl-C."
+)
+
+Command = Callable[..., Any]
+
+
+def _workspace(command: Command) -> Command:
+    said = "The folder that runs are kept in."
+    return click.option("-w", "--workspace", default=".keyatlas", show_default=True, help=said)(command)
+
+
+def _json(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def _as_of(command: Command) -> Command:
+    said = "Judge as of this date or time (ISO 8601, UTC); now if not given."
+    return click.option("--as-of", type=click.DateTime(_TIMES), default=None, help=said)(command)
+
+
+_TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
+
+
+@click.group(epilog=_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="keyatlas")
+def main() -> None:
+    """Find every cryptographic key, say which break which standard and how much it matters, and prove it."""
+
+
+class _Collectors(click.Group):
+    """One subcommand a collector, made from its constructor's signature when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from toolkit import registry
+
+        return list(registry.entries("collectors"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from toolkit import config, registry
+
+        if cmd_name not in registry.entries("collectors"):
+            return None
+        cls = registry.collector_class(cmd_name)
+        options = [_option(option) for option in config.options_of(cls).values()]
+        shared = [_strict_option(), _workspace_option(), _json_option()]
+        says = (cls.__doc__ or "").split("\n\n")[0]
+        return click.Command(cmd_name, params=[*options, *shared], callback=_collecting(cmd_name), help=says)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # The default would import every collector for its short help.
+        with formatter.section("Collectors"):
+            formatter.write_text(", ".join(self.list_commands(ctx)))
+
+
+def _option(option: Any) -> click.Option:
+    flag = "--" + option.name.replace("_", "-")
+    if option.is_many:
+        return click.Option([flag.removesuffix("s") if flag.endswith("s") else flag, option.name], multiple=True)
+    if option.type is bool:
+        return click.Option([f"{flag}/--no-{flag[2:]}"], default=option.default, show_default=True)
+    kind = int if option.type is int else str
+    return click.Option([flag], default=option.default, type=kind, show_default=option.default is not None)
+
+
+def _strict_option() -> click.Option:
+    return click.Option(["--strict"], is_flag=True, help="Exit with 3 if anything could not be seen.")
+
+
+def _workspace_option() -> click.Option:
+    return click.Option(["-w", "--workspace"], default=".keyatlas", show_default=True)
+
+
+def _json_option() -> click.Option:
+    return click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document.")
+
+
+def _collecting(name: str) -> Command:
+    def collect(workspace: str, as_json: bool, strict: bool, **options: Any) -> None:
+        import toolkit as tk
+
+        given = {key: value for key, value in options.items() if value not in (None, ())}
+        inv = tk.collect(name, into=workspace, **given)
+        _show_collected(inv, workspace, as_json)
+        _exit_for(inv, strict)
+
+    return collect
+
+
+@main.command(cls=_Collectors, name="collect", epilog=_CODES)
+def collect() -> None:
+    """Read a source into the workspace. Nothing is ever changed at the source."""
+
+
+@main.command()
+@_json
+def collectors(as_json: bool) -> None:
+    """List the collectors there are."""
+    import toolkit as tk
+
+    told = tk.collectors()
+    click.echo(json.dumps(told, indent=2) if as_json else _lines(told))
+
+
+@main.command()
+@click.argument("name")
+@_json
+def permissions(name: str, as_json: bool) -> None:
+    """Say what a collector must be allowed to do, and nothing more."""
+    import toolkit as tk
+
+    needed = tk.permissions(name)
+    click.echo(json.dumps({"collector": name, "reads": needed}) if as_json else "\n".join(needed))
+
+
+@main.command()
+@_workspace
+@_json
+@click.option("--strict", is_flag=True, help="Exit with 3 if anything could not be seen.")
+def coverage(workspace: str, as_json: bool, strict: bool) -> None:
+    """Show what could not be seen, and why."""
+    import toolkit as tk
+
+    inv = tk.load(workspace)
+    _show(tk.coverage(inv), as_json)
+    _exit_for(inv, strict)
+
+
+@main.command()
+@click.argument("old", type=click.DateTime(_TIMES))
+@click.argument("new", type=click.DateTime(_TIMES), required=False)
+@_workspace
+@_json
+def compare(old: Any, new: Any, workspace: str, as_json: bool) -> None:
+    """Show what changed between the times OLD and NEW (now, if not given)."""
+    import toolkit as tk
+
+    before, after = tk.load(workspace, as_of=_utc(old)), tk.load(workspace, as_of=_utc(new))
+    _show(tk.compare(before, after), as_json)
+
+
+@main.command()
+@click.argument("packs", nargs=-1)
+@_workspace
+@_json
+@_as_of
+@click.option("--fail-on", type=click.Choice(_SEVERITIES), default="high", show_default=True)
+@click.option("--strict", is_flag=True, help="Exit with 3 if anything could not be seen.")
+@click.option("--all", "show_all", is_flag=True, help="Show every verdict, not the counts by rule.")
+def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fail_on: str, strict: bool, show_all: bool) -> None:  # noqa: E501  # fmt: skip
+    """Judge the inventory by the policy packs (all that are in force, unless PACKS are named)."""
+    import toolkit as tk
+
+    inv = tk.load(workspace, as_of=_utc(as_of))
+    findings = tk.assess(inv, *packs, as_of=_utc(as_of))
+    _show(findings if show_all else tk.summary(findings), as_json)
+    if fail_on != "never" and bool(((findings["verdict"] == "FAIL") & (findings["severity"] >= fail_on)).any()):
+        sys.exit(FOUND)
+    _exit_for(inv, strict)
+
+
+@main.command()
+@click.argument("name", default="risk_assessment")
+@_workspace
+@_json
+@click.option("-o", "--out", default="reports", show_default=True, help="The folder the report is written to.")
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A notebook parameter.")
+def report(name: str, workspace: str, as_json: bool, out: str, parameters: tuple[str, ...]) -> None:
+    """Run a notebook over the workspace and render it as one HTML file."""
+    import toolkit as tk
+
+    path = tk.report(name, workspace=workspace, out=out, parameters=dict(_pair(text) for text in parameters))
+    click.echo(json.dumps({"report": str(path)}) if as_json else str(path))
+
+
+@main.command()
+@click.argument("form", type=click.Choice(["csv", "jsonl", "parquet"]))
+@click.argument("folder")
+@_workspace
+@_json
+def export(form: str, folder: str, workspace: str, as_json: bool) -> None:
+    """Write the tables to FOLDER in another form."""
+    import toolkit as tk
+
+    path = tk.export(tk.load(workspace), form, folder)
+    click.echo(json.dumps({"folder": str(path)}) if as_json else str(path))
+
+
+@main.command()
+@_workspace
+@_json
+@click.option("-o", "--out", default="reports", show_default=True, help="The folder the report is written to.")
+def demo(workspace: str, out: str, as_json: bool) -> None:
+    """Inventory this machine and report on it."""
+    import toolkit as tk
+
+    inv, path = tk.demo(workspace, out=out)
+    told = {"keys": len(tk.keys(inv)), "places": len(inv.keys), "gaps": len(inv.gaps), "report": str(path)}
+    if as_json:
+        click.echo(json.dumps(told))
+        return
+    _show_collected(inv, workspace, as_json=False)
+    _show_worst(tk.score(inv).head(8))
+    click.echo(f"\nThe report: {path}\nThe tables: python -c 'import toolkit as tk; print(tk.keys(tk.load()))'")
+
+
+def _pair(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text} is not NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _utc(moment: Any) -> Any:
+    from datetime import UTC
+
+    return moment if moment is None else moment.replace(tzinfo=UTC)
+
+
+def _lines(told: dict[str, str]) -> str:
+    width = max(map(len, told), default=0)
+    return "\n".join(f"{name:<{width}}  {said}" for name, said in told.items())
+
+
+def _show(frame: pd.DataFrame, as_json: bool) -> None:
+    if as_json:
+        click.echo(frame.to_json(orient="records", date_format="iso"))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*frame.columns, row_styles=["", "dim"])
+    for row in frame.head(200).itertuples(index=False):
+        table.add_row(*(Text(_cell(value)) for value in row))
+    # A pipe has no width; cutting its columns to 80 would hide what a script looks for.
+    console = Console() if sys.stdout.isatty() else Console(width=250)
+    console.print(table)
+    if len(frame) > 200:
+        console.print(f"… and {len(frame) - 200:,} more rows; --json prints all")
+
+
+def _cell(value: Any) -> str:
+    if hasattr(value, "__iter__") and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "" if str(value) in {"<NA>", "nan", "None", "NaT"} else str(value)
+
+
+def _show_collected(inv: Inventory, workspace: str, as_json: bool) -> None:
+    counts = {name: len(inv.table(name)) for name in ("keys", "certificates", "secrets", "gaps")}
+    seconds = float(inv.readings["seconds"].sum())
+    if as_json:
+        click.echo(json.dumps({"runs": inv.runs, **counts, "targets": len(inv.readings), "seconds": seconds}))
+        return
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    click.echo(f"{len(inv.readings):,} targets read in {seconds:.1f} s: {told}. Kept in {workspace}.")
+
+
+def _show_worst(scores: pd.DataFrame) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("risk", "band", "what and where", "why", "first thing to do", title="The worst of what was found")
+    for row in scores.itertuples(index=False):
+        why = "; ".join(list(row.reasons)[:2])
+        table.add_row(f"{row.score:.0f}", str(row.band), Text(str(row.locator)), Text(why), Text(str(row.todo)))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _exit_for(inv: Inventory, strict: bool) -> None:
+    if (inv.readings["status"] == "interrupted").any():
+        click.echo("Stopped: targets read to their end are kept, the others are gaps.", err=True)
+        sys.exit(STOPPED)
+    if strict and not (inv.readings["status"] == "read").all():
+        click.echo("Coverage is incomplete: see `keyatlas coverage`.", err=True)
+        sys.exit(INCOMPLETE)
+
+
+def run() -> None:
+    """The `keyatlas` command: errors become a line that says what to do, never a traceback."""
+    from toolkit.errors import ConfigError, KeyatlasError, RegistryError
+
+    try:
+        main(standalone_mode=True)
+    except (ConfigError, RegistryError) as wrong:
+        click.echo(f"keyatlas: {wrong}", err=True)
+        sys.exit(2)
+    except KeyatlasError as failure:
+        click.echo(f"keyatlas: {failure}", err=True)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    run()

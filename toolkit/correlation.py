@@ -1,0 +1,181 @@
+"""One key, many places: sightings folded into the subjects that rules and risk are about.
+
+Of several copies the weakest counts: a key in an HSM that also lies in a git history is a key in a git history.
+Age goes by key, not by certificate: re-issuing on the same key extends the key's life (SP 800-57 part 1 r6 draft, 6.1).
+
+Refuses to: join on anything but `key_uid`. A label, a subject key identifier or a file name is no identity.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+
+from toolkit import terms
+from toolkit.algorithms import strength
+from toolkit.tables import TEXTS, Inventory
+
+STRING: Final = pd.StringDtype("pyarrow")
+_HELD: Final = (terms.KeyType.PRIVATE_KEY, terms.KeyType.SECRET_KEY, terms.KeyType.UNKNOWN)
+# Which half stands for the key when several were seen, most telling first.
+_RANK: Final = {"private-key": 0, "secret-key": 1, "key": 2, "public-key": 3}
+
+
+def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
+    """Every place one key was seen at: the rows of `inv.keys` with this uid, weakest protection first.
+
+    Raises:
+        KeyError: no sighting has this uid.
+    """
+    found = inv.keys[inv.keys["key_uid"] == key_uid]
+    if found.empty:
+        raise KeyError(key_uid)
+    order = found["key_type"].astype(STRING).map(_RANK)
+    columns = ["locator", "collector", "key_type", "format", "protection", "is_exposed", "is_current", "label", "owner"]
+    return found.assign(_rank=order).sort_values(["_rank", "protection", "locator"])[columns].reset_index(drop=True)
+
+
+def subjects(inv: Inventory) -> dict[str, pd.DataFrame]:
+    """The frames that rules judge: `key`, `certificate` and `secret`, one row per uid each."""
+    keys = _keys(inv)
+    return {"key": keys, "certificate": _certificates(inv.certificates, keys), "secret": _secrets(inv.secrets)}
+
+
+def _keys(inv: Inventory) -> pd.DataFrame:
+    rows = _weakest_first(inv.keys)
+    groups = rows.groupby("key_uid", sort=False, observed=True)
+    first = groups[_FIRST].first()
+    out = first.assign(**{name: getattr(groups[source], how)() for name, (source, how) in _FOLDS.items()})
+    out = out.join(_held_facts(rows)).join(_certificate_facts(inv.certificates))
+    out["holds_secret"] = out["copies"].notna().astype("boolean")
+    out["places"] = groups["locator"].nunique()
+    for name in ("places", "copies", "certificates"):
+        out[name] = out[name].fillna(0).astype("Int64")
+    for name in ("is_ca_key", "is_trust_anchor", "is_in_code"):
+        out[name] = out[name].fillna(False).astype("boolean")
+    out["in_use_since"] = out[["_created", "_activated", "_seen", "_not_before"]].min(axis=1)
+    out["collectors"] = _collectors(rows, out.index)
+    out = _with_strength(out.rename_axis("subject_uid").reset_index())
+    return out[_KEY_COLUMNS]
+
+
+def _weakest_first(keys: pd.DataFrame) -> pd.DataFrame:
+    """Sightings with the secret-holding ones first, the least protected of them on top."""
+    held = keys["key_type"].isin([kind.value for kind in _HELD])
+    rows = keys.assign(_held=held, _rank=keys["key_type"].astype(STRING).map(_RANK).astype("int8"))
+    return rows.sort_values(["_held", "protection", "_rank", "locator"], ascending=[False, True, True, True])
+
+
+# Taken from the first sighting that has the field, weakest place first.
+_FIRST: Final = [
+    "locator", "label", "key_type", "algorithm", "parameter", "size_bits", "state", "functions", "origin", "owner",
+    "application", "environment", "data_class",
+]  # fmt: skip
+_FOLDS: Final = {
+    "_created": ("created_at", "min"),
+    "_activated": ("activated_at", "min"),
+    "_seen": ("first_seen_at", "min"),
+    "expires_at": ("expires_at", "min"),
+    "last_rotated_at": ("last_rotated_at", "max"),
+    "last_used_at": ("last_used_at", "max"),
+}
+_KEY_COLUMNS: Final = [
+    "subject_uid", "locator", "label", "key_type", "holds_secret", "algorithm", "parameter", "size_bits",
+    "security_strength_bits", "nist_quantum_category", "quantum", "state", "functions", "protection", "protected",
+    "extractable", "sensitive", "origin", "is_exposed", "is_in_code", "is_in_head", "owner", "application",
+    "environment", "data_class", "places", "copies", "collectors", "certificates", "is_ca_key", "is_trust_anchor",
+    "in_use_since", "expires_at", "certified_until", "last_rotated_at", "last_used_at",
+]  # fmt: skip
+
+
+def _held_facts(rows: pd.DataFrame) -> pd.DataFrame:
+    """What is true of the places where the secret half lies, worst answer first."""
+    held = rows[rows["_held"]]
+    groups = held.groupby("key_uid", sort=False, observed=True)
+    in_code = held["collector"] == "code"
+    facts = groups[["protection"]].first()
+    facts["protected"] = groups["protected"].min()
+    facts["extractable"] = groups["extractable"].max()
+    facts["sensitive"] = groups["sensitive"].min()
+    facts["is_exposed"] = groups["is_exposed"].max()
+    facts["copies"] = groups["locator"].nunique()
+    facts["is_in_code"] = in_code.groupby(held["key_uid"], sort=False).max()
+    facts["is_in_head"] = held[in_code].groupby("key_uid", sort=False)["is_current"].max()
+    return facts
+
+
+def _certificate_facts(certificates: pd.DataFrame) -> pd.DataFrame:
+    groups = certificates.groupby("key_uid", sort=False, observed=True)
+    return pd.DataFrame(
+        {
+            "certificates": groups["certificate_uid"].nunique(),
+            "is_ca_key": groups["is_ca"].max(),
+            "is_trust_anchor": groups["is_trust_anchor"].max(),
+            "_not_before": groups["not_before"].min(),
+            "certified_until": groups["not_after"].max(),
+        }
+    )
+
+
+def _collectors(rows: pd.DataFrame, index: pd.Index[Any]) -> pd.Series[Any]:
+    pairs = rows[["key_uid", "collector"]].drop_duplicates().sort_values("collector")
+    # Arrow gathers a million short lists in a fraction of a second; pandas' agg(list) takes tens.
+    pairs_table = pa.table({name: pa.array(pairs[name], pa.string()) for name in pairs.columns})
+    lists = pairs_table.group_by("key_uid", use_threads=False).aggregate([("collector", "list")])
+    once = pd.Series(
+        pd.arrays.ArrowExtensionArray(lists["collector_list"].cast(TEXTS)), index=lists["key_uid"].to_pandas()
+    )
+    return once.reindex(index)
+
+
+def _with_strength(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with strength columns, looked up once per distinct algorithm, parameter and size."""
+    names = ["algorithm", "parameter", "size_bits"]
+    kinds = frame[names].drop_duplicates().reset_index(drop=True)
+    known = [
+        strength(*(None if pd.isna(value) else value for value in kind)) for kind in kinds.itertuples(index=False)
+    ]
+    kinds["security_strength_bits"] = pd.array([k.security_strength_bits for k in known], dtype="Int64")
+    kinds["nist_quantum_category"] = pd.array([k.nist_quantum_category for k in known], dtype="Int64")
+    kinds["quantum"] = pd.array([k.quantum for k in known], dtype=STRING)
+    return frame.merge(kinds, on=names, how="left")
+
+
+def _certificates(certificates: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
+    groups = certificates.groupby("certificate_uid", sort=False, observed=True)
+    out = groups.first().assign(
+        places=groups["locator"].nunique().astype("Int64"), is_trust_anchor=groups["is_trust_anchor"].max()
+    )
+    out = out.rename_axis("subject_uid").reset_index()
+    out["validity_days"] = ((out["not_after"] - out["not_before"]) / pd.Timedelta(days=1)).astype("Float64")
+    facts = keys.set_index("subject_uid")[["holds_secret", *_OF_THE_KEY]].rename(columns=_OF_THE_KEY)
+    return out.join(facts, on="key_uid")[_CERTIFICATE_COLUMNS]
+
+
+_OF_THE_KEY: Final = {
+    "algorithm": "key_algorithm",
+    "parameter": "key_parameter",
+    "size_bits": "key_size_bits",
+    "security_strength_bits": "key_security_strength_bits",
+    "quantum": "key_quantum",
+}
+_CERTIFICATE_COLUMNS: Final = [
+    "subject_uid", "key_uid", "locator", "label", "subject", "issuer", "serial_number", "not_before", "not_after",
+    "validity_days", "signature_algorithm", "signature_hash", "is_ca", "is_self_signed", "is_trust_anchor", "names",
+    "places", "holds_secret", *_OF_THE_KEY.values(),
+]  # fmt: skip
+
+
+def _secrets(secrets: pd.DataFrame) -> pd.DataFrame:
+    groups = secrets.sort_values("severity", ascending=False).groupby("secret_uid", sort=False, observed=True)
+    out = groups[["key_uid", "locator", "rule", "title", "severity", "path"]].first()
+    out = out.assign(
+        first_seen_at=groups["first_seen_at"].min(),
+        last_seen_at=groups["last_seen_at"].max(),
+        is_current=groups["is_current"].max(),
+        occurrences=groups["occurrences"].sum(min_count=1),
+        confidence=groups["confidence"].max(),
+    )
+    return out.rename_axis("subject_uid").reset_index()

@@ -1,0 +1,211 @@
+"""The rows: frozen facts that collectors yield and every table is made of.
+
+Unknown is None, never "" or 0. Times are aware UTC. No row has a field for key material, a PIN or a secret value.
+What each column means, its dtype and its unit stand in `toolkit.tables`.
+
+>>> gap = Gap(collector="keyfiles", target="file:///etc", locator="file:///etc/a.pem", scope=GapScope.OBJECT,
+...           status=GapStatus.MALFORMED, reason="not a certificate")
+>>> gap.advice is None
+True
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from toolkit.terms import (
+    GapScope,
+    GapStatus,
+    KeyFunction,
+    KeyState,
+    KeyType,
+    Origin,
+    Protection,
+    ReadingStatus,
+    Severity,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A cheap, picklable unit of work: a folder, a repository, a token.
+
+    `locator` names it in every row and from run to run, so it must be stable; `options` is what the collector
+    needs to find it again, never a credential.
+    """
+
+    collector: str
+    locator: str
+    label: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A sighting of a key at one place, by one collector, in one run."""
+
+    key_uid: str
+    collector: str
+    target: str
+    locator: str
+    key_type: KeyType
+    label: str | None = None
+    format: str | None = None
+    algorithm: str | None = None
+    parameter: str | None = None
+    size_bits: int | None = None
+    spki_sha256: str | None = None
+    state: KeyState | None = None
+    native_state: str | None = None
+    functions: tuple[KeyFunction, ...] | None = None
+    protected: bool | None = None
+    protection: Protection | None = None
+    extractable: bool | None = None
+    sensitive: bool | None = None
+    origin: Origin | None = None
+    file_mode: str | None = None
+    is_exposed: bool | None = None
+    owner: str | None = None
+    application: str | None = None
+    environment: str | None = None
+    data_class: str | None = None
+    created_at: datetime | None = None
+    activated_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_rotated_at: datetime | None = None
+    last_used_at: datetime | None = None
+    modified_at: datetime | None = None
+    first_seen_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    is_current: bool | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """Binds a public key to names and dates (X.509: RFC 5280; OpenSSH: PROTOCOL.certkeys)."""
+
+    certificate_uid: str
+    key_uid: str
+    collector: str
+    target: str
+    locator: str
+    label: str | None = None
+    format: str | None = None
+    subject: str | None = None
+    issuer: str | None = None
+    serial_number: str | None = None
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    signature_algorithm: str | None = None
+    signature_hash: str | None = None
+    is_ca: bool | None = None
+    is_self_signed: bool | None = None
+    is_trust_anchor: bool | None = None
+    names: tuple[str, ...] | None = None
+    key_usage: tuple[str, ...] | None = None
+    extended_key_usage: tuple[str, ...] | None = None
+    subject_key_id: str | None = None
+    authority_key_id: str | None = None
+    first_seen_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    is_current: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A hard-coded credential: which kind, where, since when. Never the value."""
+
+    secret_uid: str
+    collector: str
+    target: str
+    locator: str
+    rule: str
+    title: str
+    severity: Severity
+    preview: str
+    key_uid: str | None = None
+    path: str | None = None
+    line: int | None = None
+    column: int | None = None
+    first_commit: str | None = None
+    first_author: str | None = None
+    first_seen_at: datetime | None = None
+    last_commit: str | None = None
+    last_seen_at: datetime | None = None
+    is_current: bool | None = None
+    occurrences: int | None = None
+    confidence: float | None = None
+    reasons: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """An event: who did what with which key, when, from where, with what result."""
+
+    key_uid: str
+    collector: str
+    target: str
+    locator: str
+    principal: str | None = None
+    operation: str | None = None
+    source: str | None = None
+    result: str | None = None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """What could not be seen, and why. A failed read is this row, never a missing one."""
+
+    collector: str
+    target: str
+    locator: str
+    scope: GapScope
+    status: GapStatus
+    reason: str
+    field: str | None = None
+    code: str | None = None
+    permission: str | None = None
+    advice: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How the reading of one target went. The runner writes it; collectors never do."""
+
+    collector: str
+    target: str
+    status: ReadingStatus
+    rows: int
+    gaps: int
+    seconds: float
+    started_at: datetime
+    run_id: str
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one rule says of one subject, with the values it saw."""
+
+    subject: str
+    subject_uid: str
+    locator: str | None
+    pack: str
+    rule: str
+    clause: str
+    verdict: Verdict
+    severity: Severity
+    says: str
+    remediation: str | None
+    mark: str
+    is_draft: bool
+    saw: str
+    missing: tuple[str, ...]
+
+
+Row = Key | Certificate | Secret | Usage | Gap
+"""What `Collector.collect` may yield."""

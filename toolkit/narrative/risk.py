@@ -1,0 +1,213 @@
+"""How bad it is and what to do first: the summary, the worst of all, and what the standards say."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
+
+from toolkit.narrative.display import (
+    NOTHING,
+    Safe,
+    Summary,
+    Table,
+    chip,
+    count,
+    immediate,
+    lines,
+    place,
+    spaced,
+    strong,
+    text,
+    uid,
+)
+from toolkit.narrative.words import how_many, is_are, kind_of, listed, records
+from toolkit.tables import Inventory
+from toolkit.terms import Verdict
+
+_HIGH: Final = ("high", "very-high")
+_HARD: Final = (Verdict.FAIL.value, Verdict.WARN.value)
+_SHORT: Final = {
+    "FAIL": "fail", "WARN": "warn", "INDETERMINATE": "cannot tell", "ATTESTATION_REQUIRED": "attest", "PASS": "pass",
+}  # fmt: skip
+
+
+def summary(inv: Inventory, keys: pd.DataFrame, scores: pd.DataFrame, *, as_of: pd.Timestamp | Any) -> Summary:
+    """One paragraph for who decides: how much there is, what cannot wait, what is worst, what was not seen."""
+    now, high = _urgent(scores), scores["band"].isin(_HIGH)
+    broken = inv.readings[inv.readings["status"] != "read"]
+    held, secrets = int(keys["holds_secret"].sum()), int((scores["subject"] != "key").sum())
+    tiles = (
+        (f"{len(keys):,}", "keys", ""),
+        (f"{held:,}", "with a private or secret half at one of our places", ""),
+        (f"{secrets:,}", "hard-coded secrets", "warning" if secrets else ""),
+        (f"{int(now.sum()):,}", "need action now", "alarm" if now.any() else ""),
+        (
+            f"{len(broken):,}",
+            f"of {how_many(len(inv.readings), 'target')} not read whole",
+            "warning" if len(broken) else "",
+        ),
+    )
+    return Summary(
+        tiles,
+        (
+            _counted(inv, keys, as_of),
+            _action(now, high & ~now),
+            _worst_sentence(scores, keys),
+            _unseen(broken),
+        ),
+    )
+
+
+def _urgent(scores: pd.DataFrame) -> pd.Series[Any]:
+    """What cannot wait: behind a gate (compromised, leaked), or of very high risk."""
+    return scores["gate"].notna() | (scores["band"] == "very-high")
+
+
+def _counted(inv: Inventory, keys: pd.DataFrame, as_of: Any) -> str:
+    readings = inv.readings.groupby("collector", observed=True)["target"].nunique().sort_values(ascending=False)
+    sources = listed([f"{name} ({number:,})" for name, number in readings.items()]) or "nothing"
+    return (
+        f"As of {as_of:%-d %B %Y, %H:%M} UTC, {how_many(len(keys), 'key')} and "
+        f"{how_many(inv.certificates['certificate_uid'].nunique(), 'certificate')} are known, seen at "
+        f"{how_many(inv.keys['locator'].nunique(), 'place')} in {how_many(len(inv.readings), 'target')} of {sources}."
+    )
+
+
+def _action(now: pd.Series[Any], soon: pd.Series[Any]) -> str:
+    first, then = int(now.sum()), int(soon.sum())
+    if not first and not then:
+        return "Nothing of what was seen needs action now."
+    told = f"{first:,} {'needs' if first == 1 else 'need'} action now" if first else "None needs action now"
+    return f"{told}; {then:,} more {is_are(then)} of high risk." if then else f"{told}."
+
+
+def _worst_sentence(scores: pd.DataFrame, keys: pd.DataFrame) -> str:
+    if scores.empty:
+        return ""
+    first = scores.iloc[0]
+    reasons = listed(list(first["reasons"])[:2])
+    return (
+        f"Most urgent: {_called(first, keys)} at {_short(first['locator'])} ({reasons}). First: {_ended(first['todo'])}"
+    )
+
+
+def _called(row: Any, keys: pd.DataFrame) -> str:
+    found = keys[keys["subject_uid"] == row["subject_uid"]]
+    if row["subject"] == "key" and len(found):
+        return kind_of(found.iloc[0])
+    return "hard-coded secret" if pd.isna(row["label"]) else f"{row['label']} (hard-coded)"
+
+
+def _short(locator: object) -> str:
+    whole = "a place unknown" if pd.isna(locator) else str(locator).removeprefix("file://")  # type: ignore[call-overload]
+    return whole if len(whole) <= 70 else f"{whole[:22]}…{whole[-47:]}"
+
+
+def _ended(sentence: object) -> str:
+    return str(sentence).rstrip(".") + "."
+
+
+def _unseen(broken: pd.DataFrame) -> str:
+    if broken.empty:
+        return "Every target was read whole."
+    names = broken["label"].fillna(broken["target"]).astype(str)
+    told = listed([_short(name) for name in names[:3]]) + (" and others" if len(broken) > 3 else "")
+    return f"Not read whole: {told}; what lies there is not in these figures."
+
+
+def worst(keys: pd.DataFrame, scores: pd.DataFrame, findings: pd.DataFrame, *, top: int = 15) -> Table:
+    """The worst first: what it is, where, why, what the standards say of it, and the first thing to do."""
+    shown = scores.head(top)
+    known = keys[keys["subject_uid"].isin(shown["subject_uid"])].set_index("subject_uid", drop=False)
+    hard = findings[findings["subject_uid"].isin(shown["subject_uid"]) & findings["verdict"].isin(_HARD)]
+    rows = [
+        (
+            lines(
+                [spaced([strong(f"{row.score:.0f}"), chip(row.band)]), NOTHING if pd.isna(row.gate) else immediate()]
+            ),
+            lines([_what(row, known), place(row.locator), uid(row.subject_uid)]),
+            lines([text(reason, most=120) for reason in list(row.reasons)[:3]]),
+            lines(_verdicts(hard[hard["subject_uid"] == row.subject_uid])),
+            text(row.todo, most=200),
+        )
+        for row in records(shown)
+    ]
+    columns = ("Risk", "What and where", "Why", "Standards", "What to do first")
+    return Table("What to do first", _first_sentence(scores, top), columns, tuple(rows))
+
+
+def _what(row: Any, known: pd.DataFrame) -> Safe:
+    if row.subject_uid in known.index:
+        label = "" if pd.isna(row.label) else f" “{row.label}”"
+        return text(kind_of(known.loc[row.subject_uid]) + label, most=80)
+    return text("hard-coded secret" if pd.isna(row.label) else row.label, most=80)
+
+
+def _verdicts(hard: pd.DataFrame) -> list[Safe]:
+    ranked = hard.assign(_fails=hard["verdict"] == "FAIL").sort_values(["_fails", "severity"], ascending=False)
+    told = [
+        spaced(
+            [chip(row.verdict), text(f"{row.pack}: {row.rule}", most=60), text("(draft)") if row.is_draft else NOTHING]
+        )
+        for row in records(ranked.head(3))
+    ]
+    more = len(ranked) - len(told)
+    return [*told, text(f"and {more:,} more")] if more > 0 else told
+
+
+def _first_sentence(scores: pd.DataFrame, top: int) -> str:
+    if scores.empty:
+        return "There is no key and no secret to rank."
+    shown, now = min(top, len(scores)), int(_urgent(scores).sum())
+    return (
+        f"The worst {shown:,} of {len(scores):,}, of which {now:,} {is_are(now)} urgent. Risk is likelihood × impact "
+        f"of 100, a calibration of this tool; the share before each reason is its part in the likelihood. Risk never "
+        f"replaces a standard's verdict."
+    )
+
+
+def standards(findings: pd.DataFrame) -> Table:
+    """Verdicts by rule, packs side by side; a draft is marked, and how its clause was checked."""
+    facts = ["pack", "rule", "clause", "says", "severity", "mark", "is_draft"]
+    counts = pd.crosstab(
+        [findings["pack"].astype(str), findings["rule"].astype(str)], findings["verdict"].astype(str)
+    ).reindex(columns=list(_SHORT), fill_value=0)
+    told = findings[facts].drop_duplicates(["pack", "rule"]).set_index(["pack", "rule"]).join(counts).reset_index()
+    told = told.sort_values(["pack", "FAIL", "WARN", "severity", "rule"], ascending=[True, False, False, False, True])
+    rows = [
+        (
+            lines([text(row.pack), _draft(row.is_draft)]),
+            lines([text(row.rule), text(row.says, most=180), _clause(row.clause, row.mark)]),
+            chip(row.severity),
+            *(count(getattr(row, verdict)) for verdict in _SHORT),
+        )
+        for row in records(told)
+    ]
+    columns = ("Pack", "Rule", "Severity", *_SHORT.values())
+    return Table(
+        "What the standards say", _standards_sentence(findings), columns, tuple(rows), frozenset(_SHORT.values())
+    )
+
+
+def _draft(is_draft: object) -> Safe:
+    return chip("draft") if is_draft is not pd.NA and is_draft else NOTHING
+
+
+def _clause(clause: object, mark: object) -> Safe:
+    return Safe(f'<span class="quiet">{text(clause, most=120)} [{text(mark)}]</span>')
+
+
+def _standards_sentence(findings: pd.DataFrame) -> str:
+    if findings.empty:
+        return "No rule of the chosen packs applies to anything that was found."
+    verdicts = findings["verdict"].value_counts()
+    failed = findings[findings["verdict"] == "FAIL"]
+    subjects = failed[["subject", "subject_uid"]].drop_duplicates().shape[0]
+    return (
+        f"{how_many(subjects, 'subject')} {'breaks' if subjects == 1 else 'break'} "
+        f"{how_many(failed[['pack', 'rule']].drop_duplicates().shape[0], 'rule')}; of {verdicts['INDETERMINATE']:,} "
+        f"verdicts nothing can be said because a field is unknown, which is no pass, and "
+        f"{verdicts['ATTESTATION_REQUIRED']:,} need a person's word. Marks: [P] clause checked against the document "
+        f"itself, [S] against others that quote it, [K] from knowledge."
+    )

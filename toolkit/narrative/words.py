@@ -1,0 +1,46 @@
+"""Small words: plurals, lists, and the name of a kind of key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+
+def how_many(number: int, noun: str, plural: str = "") -> str:
+    """A number and its noun.
+
+    >>> how_many(1, "key"), how_many(2_000, "key")
+    ('1 key', '2,000 keys')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def is_are(number: int) -> str:
+    """The verb that goes with a number."""
+    return "is" if number == 1 else "are"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), *names[-1:]])
+
+
+def records(frame: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a short frame, their cells as attributes."""
+    yield from frame.itertuples()
+
+
+def kind_of(row: Any) -> str:
+    """What kind of key a row of `tk.keys` is: algorithm with its size or parameter, then the half that is there."""
+    algorithm = "unknown algorithm" if pd.isna(row.algorithm) else str(row.algorithm)
+    more = row.parameter if not pd.isna(row.parameter) else row.size_bits
+    name = algorithm if pd.isna(more) or str(more) in algorithm else f"{algorithm} {more}"
+    # ML-KEM's parameter set, "ML-KEM-768", says the algorithm itself.
+    name = str(more) if isinstance(more, str) and more.startswith(algorithm) else name
+    return f"{name}, {str(row.key_type).replace('-', ' ')}"

@@ -1,0 +1,145 @@
+"""The closed vocabularies, each spelled as its standard spells it.
+
+Nothing here depends on anything; a value that no source defines does not belong here.
+
+>>> KeyState.ACTIVE.value, KeyType.PRIVATE_KEY.value
+('active', 'private-key')
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class KeyState(StrEnum):
+    """SP 800-57 part 1 r5, section 7; the CycloneDX 1.7 enum has exactly these (the r6 draft drops *deactivated*)."""
+
+    PRE_ACTIVATION = "pre-activation"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    DEACTIVATED = "deactivated"
+    COMPROMISED = "compromised"
+    DESTROYED = "destroyed"
+
+
+class KeyType(StrEnum):
+    """CycloneDX 1.7 `relatedCryptoMaterialProperties.type`, the values that are keys."""
+
+    PRIVATE_KEY = "private-key"
+    PUBLIC_KEY = "public-key"
+    SECRET_KEY = "secret-key"
+    UNKNOWN = "key"
+    """A key whose kind its container does not tell while sealed."""
+
+
+class KeyFunction(StrEnum):
+    """What a key may be used for: PKCS#11 v3.1 CKA_SIGN … CKA_DERIVE; KMIP 2.1 Cryptographic Usage Mask."""
+
+    SIGN = "sign"
+    VERIFY = "verify"
+    ENCRYPT = "encrypt"
+    DECRYPT = "decrypt"
+    WRAP = "wrap"
+    UNWRAP = "unwrap"
+    DERIVE = "derive"
+
+
+class Protection(StrEnum):
+    """What stands between the material and a thief, strongest last. The order is ours; SP 800-57 part 1, 5.6 and 6.1 name the means."""
+
+    NONE = "none"
+    """In clear: whoever can read the place has the key."""
+    PASSPHRASE = "passphrase"
+    """Encrypted under a passphrase (PKCS#8, OpenSSH, PKCS#12, JKS)."""
+    TOKEN = "token"
+    """Held by a software token that keeps it behind a PIN."""
+    HARDWARE = "hardware"
+    """Held by a hardware module (PKCS#11 CKF_HW_SLOT)."""
+
+
+class Origin(StrEnum):
+    """Where the material came into being: PKCS#11 CKA_LOCAL; AWS KMS Origin."""
+
+    GENERATED = "generated"
+    IMPORTED = "imported"
+
+
+class Severity(StrEnum):
+    """How much a finding matters, least first (SP 800-30 r1, table H-3 words)."""
+
+    VERY_LOW = "very-low"
+    LOW = "low"
+    MODERATE = "moderate"
+    HIGH = "high"
+    VERY_HIGH = "very-high"
+
+
+class Verdict(StrEnum):
+    """What a rule says of a subject. Names after SCAP/XCCDF 1.2 result values, in our words; unknown is never a pass."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    WARN = "WARN"
+    NOT_APPLICABLE = "NOT_APPLICABLE"
+    INDETERMINATE = "INDETERMINATE"
+    ATTESTATION_REQUIRED = "ATTESTATION_REQUIRED"
+
+
+class GapStatus(StrEnum):
+    """Why something could not be seen."""
+
+    DENIED = "denied"
+    THROTTLED = "throttled"
+    UNREACHABLE = "unreachable"
+    MALFORMED = "malformed"
+    """It was read and is not what it claims to be: a certificate that does not parse."""
+    ERROR = "error"
+    NOT_ASKED = "not-asked"
+    """We chose not to look: too large, a link that leads round, a PIN that was not given."""
+    NOT_APPLICABLE = "not-applicable"
+    INTERRUPTED = "interrupted"
+
+
+class GapScope(StrEnum):
+    """How much of the picture a Gap takes away."""
+
+    TARGET = "target"
+    OBJECT = "object"
+    FIELD = "field"
+
+
+class ReadingStatus(StrEnum):
+    """How the reading of one target ended. Only `read` allows to say that a key is gone."""
+
+    READ = "read"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class TrustMark(StrEnum):
+    """How a fact of a policy pack was checked."""
+
+    PRIMARY = "P"
+    SECONDARY = "S"
+    KNOWLEDGE = "K"
+
+
+class Binding(StrEnum):
+    """What gives a policy pack its force. A guideline never FAILs."""
+
+    STATUTE = "statute"
+    ORDER = "order"
+    AGENCY = "agency"
+    CERTIFICATION = "certification"
+    CONTRACT = "contract"
+    HOUSE = "house"
+    GUIDELINE = "guideline"
+
+
+class PackStatus(StrEnum):
+    """Whether a pack's document is in force."""
+
+    IN_FORCE = "in-force"
+    DRAFT = "draft"
+    WITHDRAWN = "withdrawn"
