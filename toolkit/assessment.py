@@ -185,7 +185,7 @@ class _Found:
     """Findings as they are gathered: codes only, texts once."""
 
     def __init__(self) -> None:
-        self._rules: list[NDArray[np.int32]] = []
+        self._rules: list[NDArray[np.int16]] = []
         self._verdicts: list[NDArray[np.int8]] = []
         self._rows: list[tuple[str, NDArray[np.int32]]] = []
         self._saw, self._missing = _Pool(), _Pool()
@@ -199,7 +199,7 @@ class _Found:
         saw: tuple[NDArray[Any], list[str]],
         missing: tuple[NDArray[Any], list[list[str]]],
     ) -> None:
-        self._rules.append(np.full(len(rows), rule, np.int32))
+        self._rules.append(np.full(len(rows), rule, np.int16))
         self._verdicts.append(verdicts)
         self._rows.append((subject, rows.astype(np.int32)))
         self._saw.add(*saw)
@@ -211,9 +211,9 @@ class _Found:
 
     def frame(self, rules: list[tuple[Pack, Rule]], asked: dict[str, _Subject]) -> pd.DataFrame:
         """The findings as the table `findings`."""
-        rule = np.concatenate(self._rules) if self._rules else np.zeros(0, np.int32)
+        rule = np.concatenate(self._rules) if self._rules else np.zeros(0, np.int16)
         verdicts = np.concatenate(self._verdicts) if self._verdicts else np.zeros(0, np.int8)
-        kinds = {column.name: column.dtype for column in COLUMNS["findings"]}
+        kinds: dict[str, Any] = {column.name: column.dtype for column in COLUMNS["findings"]}
         of_rule = {name: _repeated([tell(pack, r) for pack, r in rules], rule) for name, tell in _OF_RULE.items()}
         told = {
             **of_rule,
@@ -225,19 +225,18 @@ class _Found:
             "saw": _categorical(self._saw.all_codes(), list(self._saw.values)),
             "missing": self._missing_lists(),
         }
-        return pd.DataFrame({column.name: told[column.name] for column in COLUMNS["findings"]})
+        return pd.DataFrame({column.name: told[column.name] for column in COLUMNS["findings"]}, copy=False)
 
     def _of_subjects(self, asked: dict[str, _Subject], name: str) -> pd.Categorical:
         """A text column of the subjects, repeated for their findings."""
-        pool, parts = pd.Index([_INVENTORY] if name == "subject_uid" else [], dtype=pd.StringDtype("pyarrow")), []
-        codes_of = {_INVENTORY: np.array([0 if name == "subject_uid" else -1], np.int32)}
-        for kind, subject in asked.items():
-            codes, values = subject.columns.codes(name)
-            joint = pool.append(values.astype(pool.dtype).difference(pool, sort=False))
-            place = np.append(joint.get_indexer(values), -1).astype(np.int32)
-            codes_of[kind], pool = place[codes], joint
-        parts = [codes_of[kind][rows] for kind, rows in self._rows]
-        return _categorical(np.concatenate(parts) if parts else np.zeros(0, np.int32), pool)
+        once = pd.Series([_INVENTORY if name == "subject_uid" else None], dtype=pd.StringDtype("pyarrow"))
+        texts = {_INVENTORY: once} | {kind: subject.columns.frame[name] for kind, subject in asked.items()}
+        codes, values = pd.factorize(pd.concat(texts.values(), ignore_index=True).astype(once.dtype))
+        starts = dict(zip(texts, np.cumsum([0, *(len(text) for text in texts.values())]), strict=False))
+        parts = [codes[starts[kind] + rows] for kind, rows in self._rows]
+        return _categorical(
+            np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32), pd.Index(values)
+        )
 
     def _missing_lists(self) -> pd.Series[Any]:
         values = pa.array([list(value) for value in self._missing.values], TEXTS)
@@ -256,12 +255,12 @@ _OF_RULE: Final[dict[str, Callable[[Pack, Rule], str]]] = {
 }
 
 
-def _repeated(values: list[str], codes: NDArray[np.int32]) -> pd.Categorical:
+def _repeated(values: list[str], codes: NDArray[np.int16]) -> pd.Categorical:
     """One value a rule, repeated for that rule's findings; equal values share a category."""
     places, distinct = pd.factorize(np.array(values, dtype=object))
-    return _categorical(places.astype(np.int32)[codes] if values else codes, list(distinct))
+    return _categorical(places.astype(np.int16)[codes] if values else codes, list(distinct))
 
 
 def _categorical(codes: NDArray[Any], values: list[str] | pd.Index[Any]) -> pd.Categorical:
     categories = pd.Index(values, dtype=pd.StringDtype("pyarrow"))
-    return pd.Categorical.from_codes(codes, categories=categories, validate=False)  # type: ignore[arg-type]
+    return pd.Categorical.from_codes(codes, categories=categories, validate=False)

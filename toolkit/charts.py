@@ -15,6 +15,9 @@ Refuses to: draw a name as it was found. A name is data: it is cut, written in A
 from __future__ import annotations
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,10 +41,6 @@ _STYLE: Final = (
 )
 _BANDS: Final = [str(band.value) for band in reversed(Severity)]
 _BAND_COLOURS: Final = dict(zip(_BANDS, (_VERMILLION, _ORANGE, _YELLOW, _SKY, _GREY), strict=True))
-# SP 800-30 r1, tables G-2 and H-2: where each semi-quantitative band begins, of 100.
-_BEGINS: Final = {"very-low": 0, "low": 5, "moderate": 21, "high": 80, "very-high": 96}
-# SP 800-30 r1, table I-2: level of risk, by likelihood (rows, very high first) and impact (columns, very low first).
-_RISK: Final = ("01234", "01234", "01223", "01112", "00011")
 _STRENGTHS: Final = {
     "below 112 bits": _VERMILLION,
     "112 to 127 bits": _ORANGE,
@@ -86,28 +85,39 @@ def risk_bands(scores: pd.DataFrame) -> Figure:
     counts = counts.reindex(_BANDS).fillna(0).astype(int)
     high = int(counts.loc[["very-high", "high"]].to_numpy().sum())
     says = f"{high:,} of {len(scores):,} {'is' if high == 1 else 'are'} of high or very high risk."
-    return _bars("Risk", counts, {"keys": _BLUE, "hard-coded secrets": _ORANGE}, says=says, unit="keys and secrets")
+    counts.index = pd.Index([_words(band) for band in _BANDS])
+    return _bars(
+        "Keys and secrets by risk",
+        counts,
+        {"keys": _BLUE, "hard-coded secrets": _ORANGE},
+        says=says,
+        unit="keys and secrets",
+    )
 
 
 def risk_matrix(scores: pd.DataFrame) -> Figure:
     """How likely and how bad: counts in the 5 × 5 table of SP 800-30, coloured by the level of risk."""
+    from toolkit import risk
+
     levels = [level.value for level in Severity]
-    edges = [*_BEGINS.values(), 101]
+    edges = [*risk.model().least, 101]
     likelihood, impact = (
-        pd.cut(scores[name].astype(float) * 100, edges, right=False, labels=levels).astype(str)
+        # Rounded as the band was, or a count would stand beside its field.
+        pd.cut((scores[name].astype(float) * 100).round(9), edges, right=False, labels=levels).astype(str)
         for name in ("likelihood", "impact")
     )
     counts = pd.crosstab(likelihood, impact).reindex(index=_BANDS, columns=levels, fill_value=0)
     says = _matrix_sentence(counts)
-    figure, axes = _canvas()
-    for row, name in enumerate(_BANDS):
-        for column, other in enumerate(levels):
-            _field(axes, row, column, int(counts[other][name]))
-    axes.set(xlim=(0, 5), ylim=(5, 0), xlabel="impact", ylabel="likelihood")
-    axes.set_xticks([0.5 + n for n in range(5)], [_words(level) for level in levels])
-    axes.set_yticks([0.5 + n for n in range(5)], [_words(level) for level in _BANDS])
-    alt = "Table of likelihood by impact. " + _cells(counts)
-    return _drawn(figure, axes, "Likelihood × impact (NIST SP 800-30)", says, alt)
+    title = "Likelihood × impact (NIST SP 800-30)"
+    with _drawing(title) as axes:
+        for row, name in enumerate(_BANDS):
+            for column, other in enumerate(levels):
+                colour = _BAND_COLOURS[risk.model().matrix[4 - row][column].value]
+                _field(axes, (row, column), int(counts[other][name]), colour)
+        axes.set(xlim=(0, 5), ylim=(5, 0), xlabel="impact", ylabel="likelihood")
+        axes.set_xticks([0.5 + n for n in range(5)], [_words(level) for level in levels])
+        axes.set_yticks([0.5 + n for n in range(5)], [_words(level) for level in _BANDS])
+        return _drawn(axes, title, says, "Table of likelihood by impact. " + _cells(counts))
 
 
 def strengths(keys: pd.DataFrame) -> Figure:
@@ -120,8 +130,8 @@ def strengths(keys: pd.DataFrame) -> Figure:
     counts = _table(_names(keys["algorithm"]), strength, list(_STRENGTHS))
     weak, quantum = int(counts["below 112 bits"].sum()), int(keys["quantum"].eq("broken").sum())
     says = (
-        f"{weak:,} of {len(keys):,} keys {'is' if weak == 1 else 'are'} below 112 bits of strength, which no current "
-        f"standard accepts; {quantum:,} would fall to a quantum computer."
+        f"{weak:,} of {len(keys):,} keys {'is' if weak == 1 else 'are'} below 112 bits of strength, less than NIST "
+        f"lets protect anything (SP 800-131A); {quantum:,} would fall to a quantum computer."
     )
     return _bars("Keys by algorithm and security strength", counts, _STRENGTHS, says=says, unit="keys")
 
@@ -133,7 +143,8 @@ def custody(inv: Inventory) -> Figure:
     counts = _table(_names(held["collector"]), protection, list(_PROTECTIONS))
     bare, places = int(counts["none"].sum()), len(held)
     says = f"In {bare:,} of {places:,} places the key lies in clear: whoever can read the place has it."
-    return _bars("Where private and secret keys lie", counts, _PROTECTIONS, says=says, unit="places", key="protection")
+    title = "Where private and secret keys lie, by what seals them"
+    return _bars(title, counts, _PROTECTIONS, says=says, unit="places")
 
 
 def _names(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -171,10 +182,10 @@ def _cells(counts: pd.DataFrame) -> str:
     return "; ".join(told) + "." if told else "It is empty."
 
 
-def _field(axes: Axes, row: int, column: int, count: int) -> None:
+def _field(axes: Axes, where: tuple[int, int], count: int, colour: str) -> None:
     from matplotlib.patches import Rectangle
 
-    colour = _BAND_COLOURS[_BANDS[4 - int(_RISK[row][column])]]
+    row, column = where
     # Empty fields are pale: the eye should go to where there is something.
     axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, alpha=1 if count else 0.22, linewidth=0))
     axes.add_patch(Rectangle((column, row), 1, 1, facecolor="none", edgecolor=_LINE, linewidth=0.8))
@@ -183,42 +194,39 @@ def _field(axes: Axes, row: int, column: int, count: int) -> None:
         axes.text(column + 0.5, row + 0.5, f"{count:,}", ha="center", va="center", color=ink, weight="bold")
 
 
-def _bars(title: str, counts: pd.DataFrame, colours: dict[str, str], *, says: str, unit: str, key: str = "") -> Figure:
+def _bars(title: str, counts: pd.DataFrame, colours: dict[str, str], *, says: str, unit: str) -> Figure:
     """Horizontal bars, one a row, split by column; each bar ends in its total."""
-    figure, axes = _canvas()
-    shown = [name for name in counts.columns if counts[name].any()]
-    left = pd.Series(0, index=counts.index)
-    for name in shown:
-        axes.barh(range(len(counts)), counts[name], left=left, color=colours[name], label=name, height=0.62)
-        left = left + counts[name]
-    for row, total in enumerate(left):
-        axes.annotate(f"{total:,}", (total, row), xytext=(4, 0), textcoords="offset points", va="center", color=_INK)
-    axes.set_yticks(range(len(counts)), [_words(str(name)) for name in counts.index])
-    axes.set(xlabel=unit, xlim=(0, max(1, float(left.max() or 1)) * 1.12), ylim=(max(len(counts), 1) - 0.4, -0.6))
-    axes.locator_params(axis="x", integer=True, nbins=6)
-    axes.grid(axis="x", color=_LINE, linewidth=0.6)
-    if shown:
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(0, 1), ncols=len(shown), title=key or None, frameon=False,
-            handlelength=0.9, handleheight=0.9, borderaxespad=0.2, borderpad=0, columnspacing=1.1, handletextpad=0.4,
-        )  # fmt: skip
-    alt = f"Bar chart of {unit}. {_cells(counts)}"
-    return _drawn(figure, axes, title, says, alt)
+    with _drawing(title) as axes:
+        left = pd.Series(0, index=counts.index)
+        for name in [name for name in counts.columns if counts[name].any()]:
+            axes.barh(range(len(counts)), counts[name], left=left, color=colours[name], label=name, height=0.62)
+            left = left + counts[name]
+        for row, total in enumerate(left):
+            axes.annotate(f"{total:,}", (total, row), xytext=(4, 0), textcoords="offset points", va="center")
+        axes.set_yticks(range(len(counts)), [str(name) for name in counts.index])
+        axes.set(xlabel=unit, xlim=(0, max(1, *left, 1) * 1.12), ylim=(max(len(counts), 1) - 0.4, -0.6))
+        axes.locator_params(axis="x", integer=True, nbins=6)
+        axes.grid(axis="x", linewidth=0.6)
+        if left.any():
+            axes.figure.legend(loc="outside lower left", ncols=5)
+        return _drawn(axes, title, says, f"Bar chart of {unit}. {_cells(counts)}")
 
 
-def _canvas() -> tuple[Any, Axes]:
+@contextmanager
+def _drawing(title: str) -> Iterator[Axes]:
+    """An empty pair of axes in the reports' style; what is drawn on it inside has that style too."""
     # Figure itself, not pyplot: nothing global, no window system, a third of the import.
     from matplotlib import rc_context
     from matplotlib.figure import Figure as Canvas
 
     with rc_context(_rc()):
-        figure = Canvas(figsize=(5.8, 3.3), layout="constrained")
+        figure = Canvas(figsize=(5.8, 3.4), layout="constrained")
+        figure.suptitle(title, x=0.01, ha="left")
         axes = figure.add_subplot()
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(length=0)
-    axes.set_axisbelow(True)
-    return figure, axes
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        axes.tick_params(length=0)
+        yield axes
 
 
 def _rc() -> dict[Any, Any]:
@@ -226,20 +234,21 @@ def _rc() -> dict[Any, Any]:
         "font.family": "DejaVu Sans", "font.size": 9, "text.parse_math": False, "svg.fonttype": "path",
         "svg.hashsalt": "keyatlas", "text.color": _INK, "axes.labelcolor": _QUIET, "xtick.color": _QUIET,
         "ytick.labelcolor": _INK, "axes.edgecolor": _LINE, "axes.facecolor": "none", "figure.facecolor": "none",
-        "axes.titlelocation": "left", "axes.titlesize": 10.5, "axes.titleweight": "bold", "axes.labelsize": 8.5,
-        "legend.fontsize": 8.5, "legend.title_fontsize": 8.5,
+        "savefig.facecolor": "none", "figure.titlesize": 10.5, "figure.titleweight": "bold", "axes.labelsize": 8.5,
+        "axes.axisbelow": True, "grid.color": _LINE, "legend.labelcolor": _INK, "legend.fontsize": 8.5,
+        "legend.frameon": False, "legend.handlelength": 0.9, "legend.handleheight": 0.9, "legend.borderpad": 0,
+        "legend.columnspacing": 1.1, "legend.handletextpad": 0.4,
     }  # fmt: skip
 
 
-def _drawn(figure: Any, axes: Axes, title: str, says: str, alt: str) -> Figure:
-    from matplotlib import rc_context
-
+def _drawn(axes: Any, title: str, says: str, alt: str) -> Figure:
     sink = io.StringIO()
-    with rc_context(_rc()):
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, weight="bold", color=_INK)
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; the tables beside the figure have it whole.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         # No date, so that the same figures are the same bytes.
-        figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    axes.clear()
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        axes.figure.savefig(sink, format="svg", metadata=nothing)
     return Figure(title=title, says=says, alt=f"{title}. {alt} {says}", svg=_themed(sink.getvalue()))
 
 

@@ -170,16 +170,16 @@ def moment(value: date) -> datetime:
 
 def fields_of(condition: Condition) -> tuple[str, ...]:
     """The fields a condition asks for, in order, each once."""
-    return tuple(dict.fromkeys(test.field for test in tests_of(condition)))
+    return tuple(dict.fromkeys(test.field for test in leaves(condition)))
 
 
-def tests_of(condition: Condition) -> Iterator[Test]:
+def leaves(condition: Condition) -> Iterator[Test]:
     """Every test in a condition."""
     if isinstance(condition, Test):
         yield condition
     else:
         for member in (condition.member,) if isinstance(condition, Not) else condition.members:
-            yield from tests_of(member)
+            yield from leaves(member)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

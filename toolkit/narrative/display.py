@@ -53,7 +53,11 @@ def place(locator: object, *, most: int = 58) -> Safe:
     """A place: its end says more than its beginning, so more of the end stays."""
     if is_unknown(locator):
         return UNKNOWN
-    return Safe(f'<span class="code">{text(str(locator).removeprefix("file://"), most=most)}</span>')
+    cut = text(str(locator).removeprefix("file://"), most=most)
+    # A long path breaks after a slash; a slash inside a tag or a `title` must stay as it is.
+    tag, opens, shown = cut.rpartition('">') if cut.startswith("<span title=") else ("", "", cut)
+    shown = shown.removesuffix("</span>").replace("/", "/<wbr>") + ("</span>" if opens else "")
+    return Safe(f'<span class="code">{tag}{opens}{shown}</span>')
 
 
 def uid(value: object) -> Safe:
@@ -78,9 +82,14 @@ def chip(word: object) -> Safe:
     return Safe(f'<span class="chip {name}">{escape(visible(word).replace("-", " ").replace("_", " "))}</span>')
 
 
+def word(value: object) -> Safe:
+    """A short name that stays in one piece."""
+    return UNKNOWN if is_unknown(value) else Safe(f'<span class="word">{text(value, most=28)}</span>')
+
+
 def day(moment: object) -> Safe:
     """A date."""
-    return UNKNOWN if is_unknown(moment) else Safe(f"{pd.Timestamp(str(moment)):%Y-%m-%d}")
+    return UNKNOWN if is_unknown(moment) else word(f"{pd.Timestamp(str(moment)):%Y-%m-%d}")
 
 
 def lines(parts: Sequence[Safe]) -> Safe:

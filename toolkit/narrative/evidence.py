@@ -12,7 +12,8 @@ from typing import Final
 
 from toolkit import policies, registry
 from toolkit.errors import ConfigError
-from toolkit.narrative.display import Safe, Table, chip, count, lines, text
+from toolkit.narrative.display import Safe, Table, chip, lines, spaced, text, word
+from toolkit.narrative.words import how_many
 from toolkit.tables import RUN_TABLES, Inventory
 from toolkit.terms import PackStatus
 
@@ -91,8 +92,8 @@ def _table(inv: Inventory, facts: dict[str, object], as_of: datetime) -> Table:
     runs = [(text("run"), _code(run), _code(f"manifest SHA-256 {digest}")) for run, digest in inv.runs.items()]
     packs = [
         (
-            text("policy pack"),
-            lines([text(pack["name"]), chip(pack["status"]), text(pack["binding"])]),
+            word("policy pack"),
+            lines([word(pack["name"]), spaced([chip(pack["status"]), text(pack["binding"])])]),
             lines(
                 [
                     text(f"{pack['issuer']}, {pack['edition']}, {pack['rules']} rules"),
@@ -104,6 +105,7 @@ def _table(inv: Inventory, facts: dict[str, object], as_of: datetime) -> Table:
     ]
     versions = ", ".join(f"{name} {known}" for name, known in facts["versions"].items() if known)  # type: ignore[attr-defined]
     digest = facts["notebook_sha256"]
+    counted = {table: len(inv.table(table)) for table in RUN_TABLES}
     rows = [
         (
             text("as of"),
@@ -114,11 +116,11 @@ def _table(inv: Inventory, facts: dict[str, object], as_of: datetime) -> Table:
         *packs,
         (text("notebook"), text("SHA-256"), _code(digest) if digest else text("not recorded: run by hand")),
         (text("versions"), text(""), text(versions, most=200)),
-        *((text("rows"), text(table), count(number)) for table, number in facts["rows"].items() if number),  # type: ignore[attr-defined]
+        (text("rows"), text(""), text(", ".join(f"{number:,} {table}" for table, number in counted.items()))),
     ]
     says = (
-        f"{len(inv.runs):,} immutable runs; whoever holds the workspace can hash their manifests again and run this "
-        f"notebook with the same parameters to the same result."
+        f"{how_many(len(inv.runs), 'immutable run')}; whoever holds the workspace can hash their manifests "
+        f"again and run this notebook with the same parameters to the same result."
         if inv.runs
         else "The inventory was never stored, so this report cannot be retraced."
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.narrative.display import Safe, Table, chip, count, day, lines, place, text, uid
+from toolkit.narrative.display import Safe, Table, chip, count, day, lines, place, text, uid, word
 from toolkit.narrative.words import how_many, is_are, kind_of, listed, records
 from toolkit.tables import Inventory
 from toolkit.terms import GapStatus
@@ -60,7 +60,7 @@ def _line(row: Any) -> Safe:
 def _still_there(is_current: object) -> Safe:
     if pd.isna(is_current):  # type: ignore[call-overload]  # a scalar of a frame
         return text(None)
-    return Safe("still there") if is_current else Safe("in history only")
+    return word("still there") if is_current else word("in history only")
 
 
 def in_several_places(keys: pd.DataFrame, *, top: int = 15) -> Table:
@@ -103,10 +103,10 @@ def gaps(inv: Inventory, *, top: int = 15) -> Table:
     folded = folded.sort_values(["places", "collector", "reason"], ascending=[False, True, True])
     rows = [
         (
-            text(row.collector),
+            word(row.collector),
             chip(row.status),
             lines([text(row.reason, most=160), _advice(row.advice)]),
-            text({"target": "a whole source", "object": "an object", "field": "a field"}.get(row.scope, row.scope)),
+            word({"target": "a whole source", "object": "an object", "field": "a field"}.get(row.scope, row.scope)),
             count(row.places),
             place(row.locator),
         )

@@ -20,6 +20,7 @@ from toolkit.narrative.display import (
     strong,
     text,
     uid,
+    word,
 )
 from toolkit.narrative.words import how_many, is_are, kind_of, listed, records
 from toolkit.tables import Inventory
@@ -123,9 +124,7 @@ def worst(keys: pd.DataFrame, scores: pd.DataFrame, findings: pd.DataFrame, *, t
     hard = findings[findings["subject_uid"].isin(shown["subject_uid"]) & findings["verdict"].isin(_HARD)]
     rows = [
         (
-            lines(
-                [spaced([strong(f"{row.score:.0f}"), chip(row.band)]), NOTHING if pd.isna(row.gate) else immediate()]
-            ),
+            lines([strong(f"{row.score:.0f}"), chip(row.band), NOTHING if pd.isna(row.gate) else immediate()]),
             lines([_what(row, known), place(row.locator), uid(row.subject_uid)]),
             lines([text(reason, most=120) for reason in list(row.reasons)[:3]]),
             lines(_verdicts(hard[hard["subject_uid"] == row.subject_uid])),
@@ -177,7 +176,7 @@ def standards(findings: pd.DataFrame) -> Table:
     told = told.sort_values(["pack", "FAIL", "WARN", "severity", "rule"], ascending=[True, False, False, False, True])
     rows = [
         (
-            lines([text(row.pack), _draft(row.is_draft)]),
+            lines([word(row.pack), _draft(row.is_draft)]),
             lines([text(row.rule), text(row.says, most=180), _clause(row.clause, row.mark)]),
             chip(row.severity),
             *(count(getattr(row, verdict)) for verdict in _SHORT),

@@ -115,7 +115,9 @@ def _rule(table: Mapping[str, Any], where: str, edition: str, never_fails: bool)
     if never_fails or is_draft:
         otherwise = Verdict.WARN
     return Rule(
-        **{key: _text(table, key, where) for key in ("id", "says", "remediation")},
+        id=_text(table, "id", where),
+        says=_text(table, "says", where),
+        remediation=_text(table, "remediation", where),
         clause=f"{table.get('edition', edition)}, {_text(table, 'clause', where)}",
         mark=_member(TrustMark, table["mark"], where),
         severity=_member(Severity, table["severity"], where),
@@ -189,7 +191,7 @@ def _day(table: Mapping[str, Any], key: str, where: str) -> datetime | None:
     return None if value is None else moment(value)
 
 
-def _member(kind: type[Member], value: object, where: str) -> Member:
+def _member(kind: type[Member], value: Any, where: str) -> Member:
     try:
         return kind(value)
     except ValueError:

@@ -69,6 +69,7 @@ def run(notebook: Path, private: Path, parameters: Mapping[str, object], *, dige
             executed,
             dict(parameters),
             kernel_name="python3",
+            language="python",
             progress_bar=False,
             execution_timeout=execution_timeout,
             kernel_manager_class=PrivateKernel,

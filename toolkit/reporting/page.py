@@ -1,6 +1,6 @@
 """Renders an executed notebook with our own template: outputs only, sanitised, one file, nothing loaded from anywhere.
 
-Three walls stand before hostile names: the notebook escapes them, the sanitiser lets only plain tags through, and the
+Three walls stand before hostile names: the notebook escapes them, a sanitiser lets only plain tags through, and the
 page's own policy (CSP `default-src 'none'`) allows no script, no request and no style but the one whose hash it names.
 Figures are images, inside which a browser runs nothing.
 """
@@ -16,7 +16,7 @@ from typing import Any, Final
 _TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
 _TAGS: Final = [
     "br", "code", "div", "em", "h1", "h2", "h3", "li", "ol", "p", "pre", "span", "strong", "table", "tbody", "td", "th",
-    "thead", "tr", "ul",
+    "thead", "tr", "ul", "wbr",
 ]  # fmt: skip
 _ATTRIBUTES: Final = {"*": ["class", "title"], "th": ["scope"]}
 
@@ -24,27 +24,26 @@ _ATTRIBUTES: Final = {"*": ["class", "title"], "th": ["scope"]}
 def exporter() -> Any:
     """nbconvert's HTML exporter with our template."""
     from nbconvert import HTMLExporter
+    from nbconvert.preprocessors.sanitize import SanitizeHTML
     from traitlets.config import Config
 
     config = Config(
         {
             "HTMLExporter": {
-                "preprocessors": ["nbconvert.preprocessors.SanitizeHTML"],
                 "extra_template_basedirs": [str(_TEMPLATES)],
                 "template_name": "report",
                 "exclude_input": True,
+                "exclude_anchor_links": True,
                 "exclude_input_prompt": True,
                 "exclude_output_prompt": True,
             },
-            "SanitizeHTML": {
-                "tags": _TAGS,
-                "attributes": _ATTRIBUTES,
-                "strip": True,
-                "safe_output_keys": {"text/plain", "image/svg+xml", "image/png"},
-            },
         }
     )
-    return HTMLExporter(config=config)  # type: ignore[no-untyped-call]
+    made = HTMLExporter(config=config)  # type: ignore[no-untyped-call]
+    # Its preprocessor cleans Markdown before it is rendered; the template has this clean what comes out.
+    sanitiser: Any = SanitizeHTML
+    made.environment.filters["plain"] = sanitiser(tags=_TAGS, attributes=_ATTRIBUTES, strip=True).sanitize_html_tags
+    return made
 
 
 def render(exporter: Any, notebook: Any) -> str:

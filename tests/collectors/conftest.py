@@ -1,0 +1,34 @@
+"""Real tools that make real keys, and a reader of what a collector says of them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def tool(tmp_path):
+    """Runs a real program in the test's folder; the test is skipped, visibly, where it is missing."""
+
+    def run(program: str, *words: object, **more: object) -> subprocess.CompletedProcess[bytes]:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+        return subprocess.run([program, *map(str, words)], cwd=tmp_path, check=True, capture_output=True, **more)
+
+    return run
+
+
+@pytest.fixture
+def self_signed(tool, tmp_path):
+    """Makes a key and a certificate for it: `name.key` and `name.crt`."""
+
+    def make(name: str, *algorithm: str) -> Path:
+        kind = algorithm or ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+        tool("openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.crt",
+             "-days", "30", "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:example.org")  # fmt: skip
+        return tmp_path / f"{name}.key"
+
+    return make

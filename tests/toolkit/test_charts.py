@@ -1,0 +1,121 @@
+"""Figures: right counts, a sentence, a description, and no name drawn as it was found."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+import pandas as pd
+import pytest
+
+from toolkit import charts
+from toolkit.model import Key
+from toolkit.tables import Builder, Inventory
+from toolkit.terms import KeyType, Protection
+
+HOSTILE = ("$\\frac{", "<script>alert(1)</script>", "_hidden", "鍵\u202e", "-->")
+
+
+@pytest.fixture
+def scores():
+    return pd.DataFrame(
+        {
+            "subject": ["key", "key", "secret"],
+            "band": pd.Categorical(["very-high", "low", "high"]),
+            "likelihood": [0.97, 0.05, 0.85],
+            "impact": [0.96, 0.5, 0.80],
+        }
+    )
+
+
+@pytest.fixture
+def keys():
+    return pd.DataFrame(
+        {
+            "algorithm": pd.array(["RSA", "RSA", "ML-DSA", *HOSTILE, None], dtype="string[pyarrow]"),
+            "security_strength_bits": pd.array([80, 112, 192, *[None] * 6], dtype="Int64"),
+            "quantum": pd.array(["broken", "broken", "resistant", *[None] * 6], dtype="string[pyarrow]"),
+        }
+    )
+
+
+def inventory(*held):
+    builder = Builder()
+    for number, (collector, protection) in enumerate(held):
+        place = {"collector": collector, "target": "t:", "locator": f"file:///{number}"}
+        builder.add(Key(key_uid=f"spki:{number}", key_type=KeyType.PRIVATE_KEY, protection=protection, **place))
+    return Inventory.of(builder)
+
+
+def test_bands_count_keys_and_secrets(scores):
+    """The sentence counts what is of high or very high risk, and the description every bar."""
+    figure = charts.risk_bands(scores)
+
+    assert "2 of 3 are of high or very high risk." == figure.says
+    assert "very high, keys: 1" in figure.alt
+    assert "high, hard-coded secrets: 1" in figure.alt
+
+
+def test_the_matrix_puts_each_into_its_field_of_sp_800_30(scores):
+    """80 of 100 is high already (tables G-2 and H-2), and 5 is low."""
+    figure = charts.risk_matrix(scores)
+
+    assert "very high, very high: 1; high, high: 1; low, moderate: 1." in figure.alt
+    assert figure.says.startswith("2 are both likely")
+
+
+def test_strengths_tell_weak_from_resistant_and_unknown(keys):
+    """What has no known strength is unknown, neither weak nor fine."""
+    figure = charts.strengths(keys)
+
+    assert "RSA, below 112 bits: 1; RSA, 112 to 127 bits: 1" in figure.alt
+    assert "ML-DSA, quantum-resistant: 1" in figure.alt
+    assert "unknown, unknown: 1" in figure.alt
+    assert figure.says.startswith("1 of 9 keys is below 112 bits")
+
+
+def test_custody_counts_places_in_clear():
+    """Only places of private and secret halves count."""
+    figure = charts.custody(inventory(("code", Protection.NONE), ("pkcs11", Protection.TOKEN), ("keyfiles", None)))
+
+    assert figure.says.startswith("In 1 of 3 places the key lies in clear")
+    assert "keyfiles, unknown: 1" in figure.alt
+
+
+def test_nothing_at_all_is_drawn_too(scores, keys):
+    """An empty inventory gives empty figures, not an error."""
+    made = [
+        charts.risk_bands(scores[:0]), charts.risk_matrix(scores[:0]), charts.strengths(keys[:0]),
+        charts.custody(inventory()),
+    ]  # fmt: skip
+
+    assert ["svg"] * 4 == [ET.fromstring(figure.svg).tag.rpartition("}")[2] for figure in made]
+
+
+def test_hostile_names_are_neither_markup_nor_mathematics(keys):
+    """A label is drawn as plain outlines: the SVG has no script, no handler, no address to load from."""
+    root = ET.fromstring(charts.strengths(keys).svg)
+
+    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+    links = {value for element in root.iter() for name, value in element.attrib.items() if name.endswith("href")}
+    assert not tags & {"script", "image", "foreignObject", "a"}
+    assert all(link.startswith("#") for link in links)
+
+
+def test_the_same_figure_is_the_same_bytes_and_follows_the_page(scores):
+    """No date and no random ids; text takes its colour from the page's scheme."""
+    one, two = charts.risk_bands(scores).svg, charts.risk_bands(scores).svg
+
+    assert one == two
+    assert "prefers-color-scheme:dark" in one
+    assert not re.search("#01010[1]|#02020[2]|#03030[3]", one)
+
+
+def test_a_figure_shows_itself_with_its_description(scores):
+    """What a notebook keeps of a figure carries its alt text and its sentence."""
+    figure = charts.risk_bands(scores)
+
+    data, told = figure._repr_mimebundle_()
+
+    assert figure.svg == data["image/svg+xml"]
+    assert (figure.alt, figure.says) == (told["image/svg+xml"]["alt"], told["image/svg+xml"]["says"])

@@ -1,0 +1,157 @@
+"""Policy packs: strict to parse, and true to their own examples."""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from toolkit import policies
+from toolkit.conditions import Columns, frame_of, moment
+from toolkit.errors import PolicyError
+from toolkit.terms import Verdict
+
+FOLDER = Path(policies.__file__).parent
+PACKS = sorted(FOLDER.glob("*.toml"))
+HOUSE = {
+    "pack": {
+        "title": "House", "issuer": "us", "edition": "House rules 1", "status": "in-force", "binding": "house",
+        "url": "https://example.com",
+    },
+    "rules": [
+        {
+            "id": "long", "clause": "1", "mark": "P", "says": "Keys are long.", "subject": "key", "severity": "high",
+            "remediation": "Make it longer.", "require": {"field": "size_bits", "op": ">=", "value": 3000},
+            "met": [{"size_bits": 3072}], "not_met": [{"size_bits": 2048}], "cannot_tell": [{}],
+        }
+    ],
+}  # fmt: skip
+
+
+def house(**changes):
+    """The house pack with changes: `pack__binding`, or fields of its rule."""
+    data = copy.deepcopy(HOUSE)
+    for name, value in changes.items():
+        table, key = (data["pack"], name[6:]) if name.startswith("pack__") else (data["rules"][0], name)
+        table[key] = value
+    return data
+
+
+def verdict_of(pack, rule_id, row, day):
+    """One rule's verdict on one row on one day."""
+    (rule,) = [rule for rule in pack.rules if rule.id == rule_id]
+    frame = frame_of(rule.subject, [row])
+    judged = policies.judge(rule, Columns(rule.subject, frame, as_of=moment(day)))
+    return tuple(Verdict)[judged.verdicts[0]]
+
+
+@pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
+def test_every_rule_keeps_its_examples(path):
+    """`load` runs all of them; each rule with a condition has one of every kind."""
+    pack = policies.load(path)
+    assert path.stem == pack.name
+    for rule in pack.rules:
+        assert rule.attestation or {Verdict.PASS, Verdict.INDETERMINATE} < {e.expected for e in rule.examples}
+
+
+@pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
+def test_every_draft_is_marked_and_never_fails(path):
+    """A clause that says `draft` is marked so, and its worst is a WARN."""
+    for rule in policies.load(path).rules:
+        assert ("draft" in rule.clause) == rule.is_draft, rule.id
+        assert not (rule.is_draft and rule.otherwise is Verdict.FAIL)
+
+
+def test_cryptoperiods_only_warn():
+    """SP 800-57pt1 r5 5.3.6, table 1: suggestions of a rough magnitude (S)."""
+    pack = policies.load(FOLDER / "nist_sp800_57.toml")
+    periods = [rule for rule in pack.rules if rule.id.startswith("cryptoperiod-")]
+    assert len(periods) == 7
+    assert {Verdict.WARN} == {rule.otherwise for rule in periods}
+
+
+@pytest.mark.parametrize(
+    ("rule", "row", "day", "expected"),
+    [
+        # SP 800-131A r2: 112 bits through 2030 (K).
+        ("112-bits-after-2030", {"security_strength_bits": 112, "quantum": "broken"}, "2030-12-31", "NOT_APPLICABLE"),
+        ("112-bits-after-2030", {"security_strength_bits": 112, "quantum": "broken"}, "2031-01-01", "FAIL"),
+        # The r3 draft: deprecated after 2030, which is no failure (P, draft).
+        ("112-bits-deprecated-draft", {"security_strength_bits": 112, "quantum": "broken"}, "2031-01-01", "WARN"),
+        # SP 800-131A r2: 3TDEA encrypts until the end of 2023 (K).
+        ("tdea", {"algorithm": "TDEA"}, "2023-12-31", "NOT_APPLICABLE"),
+        ("tdea", {"algorithm": "TDEA"}, "2024-01-01", "FAIL"),
+        ("rsa-size", {"algorithm": "RSA", "size_bits": 2047}, "2026-01-01", "FAIL"),
+        ("rsa-size", {"algorithm": "RSA", "size_bits": 2048}, "2026-01-01", "PASS"),
+        ("ec-size", {"algorithm": "EC", "size_bits": 223}, "2026-01-01", "FAIL"),
+        ("ec-size", {"algorithm": "EC", "size_bits": 224}, "2026-01-01", "PASS"),
+        ("hmac-size", {"algorithm": "HMAC", "size_bits": 111}, "2026-01-01", "FAIL"),
+        # Not approved is not weak.
+        ("not-approved", {"algorithm": "X25519"}, "2026-01-01", "WARN"),
+        ("other-strength", {"algorithm": "ML-DSA", "quantum": "resistant"}, "2026-01-01", "NOT_APPLICABLE"),
+        ("other-strength", {"algorithm": "Serpent"}, "2026-01-01", "INDETERMINATE"),
+    ],
+)
+def test_131a_says_what_the_clause_says_on_that_day(rule, row, day, expected):
+    """The numbers and dates of facts/standards.md 1.1 and 1.2."""
+    pack = policies.load(FOLDER / "nist_sp800_131a.toml")
+    day = moment(tomllib.loads(f"d = {day}")["d"])
+    assert expected == verdict_of(pack, rule, {"holds_secret": True, **row}, day)
+
+
+def test_the_signature_of_a_root_is_not_relied_upon():
+    """A self-signed trust anchor over SHA-1 is no finding; one that it issued is."""
+    pack = policies.load(FOLDER / "nist_sp800_131a.toml")
+    root = {"holds_secret": False, "signature_hash": "SHA1", "is_self_signed": True, "is_trust_anchor": True}
+    rule, day = "certificate-signature-of-others", moment(tomllib.loads("d = 2026-01-01")["d"])
+    assert verdict_of(pack, rule, root, day) == "NOT_APPLICABLE"
+    assert verdict_of(pack, rule, {**root, "is_self_signed": False}, day) == "WARN"
+
+
+def test_a_guideline_and_a_draft_never_fail():
+    """FAIL becomes WARN by binding and by status."""
+    assert policies.parse(house(), name="house").rules[0].otherwise == "FAIL"
+    for change in ({"pack__binding": "guideline"}, {"pack__status": "draft"}, {"is_draft": True}):
+        assert policies.parse(house(**change), name="house").rules[0].otherwise == "WARN"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"colour": "red"}, "rule long: unknown colour"),
+        ({"mark": "Q"}, "'Q' is no TrustMark"),
+        ({"severity": "dire"}, "'dire' is no Severity"),
+        ({"otherwise": "PASS"}, "otherwise is FAIL or WARN"),
+        ({"subject": "token"}, "rule long: it needs"),
+        ({"met": []}, "no example `met`"),
+        ({"attestation": True}, "an attestation has"),
+        ({"effective_from": "2031"}, "effective_from is a date"),
+        ({"require": {"field": "size", "op": ">", "value": 1}}, "rule long, require: a key has no field 'size'"),
+        ({"pack__name": "home"}, "it calls itself home"),
+        ({"pack__binding": "law"}, "'law' is no Binding"),
+    ],
+)
+def test_a_pack_that_is_not_of_the_form_is_refused(change, says):
+    """The error names pack, rule and field."""
+    with pytest.raises(PolicyError, match=re.escape(says)):
+        policies.parse(house(**change), name="house")
+
+
+@pytest.mark.parametrize(
+    "change", [{"met": [{"size_bits": 2048}]}, {"met": [{"size": 1}]}, {"met": [{"size_bits": "x"}]}]
+)
+def test_a_pack_that_breaks_its_own_examples_is_refused(change):
+    """A wrong example, one with an unknown field, one with a wrong type."""
+    with pytest.raises(PolicyError, match="pack house, rule long"):
+        policies.check_examples(policies.parse(house(**change), name="house"))
+
+
+def test_a_file_that_is_no_pack_is_refused(tmp_path):
+    """The error names the file."""
+    path = tmp_path / "odd.toml"
+    path.write_text("[pack")
+    with pytest.raises(PolicyError, match=r"odd\.toml"):
+        policies.load(path)
