@@ -1,75 +1,115 @@
-"""The first level of a DER value: enough to tell what a blob is, and to cut a public key out of it unread.
-
-Distinguished encoding only (X.690, 10): indefinite lengths are left to asn1crypto.
-
->>> [item.tag for item in children(bytes.fromhex("3006020101020102"))]
-[2, 2]
-"""
+"""One DER object: certificate, request, private or public key, PKCS#7, PKCS#12."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import warnings
 
-from collectors._material._public import Malformed
+from asn1crypto import cms, core, keys
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-INTEGER: Final = 0x02
-BITS: Final = 0x03
-OCTETS: Final = 0x04
-OID: Final = 0x06
-SEQUENCE: Final = 0x30
-
-
-class Item(NamedTuple):
-    """One value: its tag byte, its contents, and both with the length between."""
-
-    tag: int
-    body: bytes
-    whole: bytes
-
-    @property
-    def number(self) -> int:
-        """The contents as an INTEGER."""
-        return int.from_bytes(self.body, "big", signed=True)
+from collectors._material._build import Place, Rows, certificate_rows
+from collectors._material._pkcs12 import is_pkcs12, pkcs12_rows
+from collectors._material._public import pkcs1_public, public_of_spki
+from toolkit.errors import SourceBroken
+from toolkit.terms import KeyType
 
 
-def first(data: bytes, start: int = 0) -> Item:
-    """The value that begins at `start`."""
-    head = data[start : start + 6]
-    if len(head) < 2 or head[0] & 0x1F == 0x1F:
-        raise Malformed("its ASN.1 structure is cut off")
-    length, begin = head[1], start + 2
-    if length & 0x80:
-        count = length & 0x7F
-        if not 1 <= count <= 4 or len(head) < 2 + count:
-            raise Malformed("its ASN.1 structure is not DER")
-        length, begin = int.from_bytes(head[2 : 2 + count], "big"), begin + count
-    if begin + length > len(data):
-        raise Malformed("its ASN.1 structure is cut off")
-    return Item(head[0], data[begin : begin + length], data[start : begin + length])
+def der_rows(place: Place, der: bytes) -> Rows:
+    """Whatever one DER object is, tried from the commonest on; nothing if it is none of them."""
+    if is_pkcs12(der):
+        yield from pkcs12_rows(place, der)
+    elif _is_certificate(der):
+        yield from certificate_rows(place, der)
+    elif (private := private_of(der)) is not None:
+        yield from private_rows(place, private, "PKCS#8" if _is_pkcs8(der) else "DER private key")
+    elif (public := public_of_spki(der) or pkcs1_public(der)) is not None:
+        yield place.key(KeyType.PUBLIC_KEY, "DER public key", public)
+    elif is_encrypted_pkcs8(der):
+        yield place.private("PKCS#8 encrypted", None, sealed=True)
+    elif _is_request(der):
+        yield from request_rows(place, der)
+    elif _is_pkcs7(der):
+        yield from pkcs7_rows(place, der)
 
 
-def members(body: bytes) -> list[Item]:
-    """The values one after the other in `body`."""
-    found: list[Item] = []
-    at = 0
-    while at < len(body):
-        found.append(first(body, at))
-        at += len(found[-1].whole)
-    return found
+def private_of(der: bytes) -> PrivateKeyTypes | None:
+    """The private key in PKCS#8, PKCS#1, SEC1 or DSA DER; None if it is none, or sealed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a weak or old key is what we are here to find
+            return load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
 
 
-def children(data: bytes) -> list[Item]:
-    """The values inside the SEQUENCE that `data` begins with."""
-    outer = first(data)
-    if outer.tag != SEQUENCE:
-        raise Malformed("its ASN.1 structure is not a SEQUENCE")
-    return members(outer.body)
+def private_rows(place: Place, private: PrivateKeyTypes, form: str) -> Rows:
+    """A private key in clear."""
+    try:
+        yield place.private(form, private.public_key(), sealed=False)
+    except (SourceBroken, ValueError):
+        yield place.gap("a private key of a kind this version does not know")
 
 
-def wrap(tag: int, *parts: bytes) -> bytes:
-    """A value of `tag` that holds the parts."""
-    body = b"".join(parts)
-    if len(body) < 0x80:
-        return bytes((tag, len(body))) + body
-    size = len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(size))) + size + body
+def request_rows(place: Place, der: bytes) -> Rows:
+    """The public key of a PKCS#10 request (RFC 2986)."""
+    try:
+        request = x509.load_der_x509_csr(der)
+        name = request.subject.rfc4514_string() or None
+        yield place.key(KeyType.PUBLIC_KEY, "PKCS#10 request", request.public_key(), label=name)
+    except (ValueError, TypeError, UnsupportedAlgorithm, SourceBroken):
+        yield place.gap("not a certificate request that parses (RFC 2986)")
+
+
+def pkcs7_rows(place: Place, der: bytes) -> Rows:
+    """The certificates of a PKCS#7 bundle (RFC 5652)."""
+    try:
+        bundle = cms.ContentInfo.load(der)["content"]["certificates"]
+        certificates = [choice.chosen.dump() for choice in bundle if choice.name == "certificate"]
+    except (ValueError, TypeError, KeyError):
+        yield place.gap("not a PKCS#7 bundle that parses (RFC 5652)")
+        return
+    for number, certificate in enumerate(certificates, 1):
+        yield from certificate_rows(place.at(f"certificate={number}"), certificate)
+
+
+def is_encrypted_pkcs8(der: bytes) -> bool:
+    """Whether it is an EncryptedPrivateKeyInfo (RFC 5958, section 3)."""
+    try:
+        sealed = keys.EncryptedPrivateKeyInfo.load(der, strict=True)
+        return bool(sealed["encrypted_data"].native) and sealed["encryption_algorithm"]["algorithm"].native is not None
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def _is_pkcs8(der: bytes) -> bool:
+    try:
+        return keys.PrivateKeyInfo.load(der)["private_key_algorithm"]["algorithm"].native is not None
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def _is_certificate(der: bytes) -> bool:
+    try:
+        x509.load_der_x509_certificate(der)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _is_request(der: bytes) -> bool:
+    try:
+        x509.load_der_x509_csr(der)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _is_pkcs7(der: bytes) -> bool:
+    try:
+        outer = core.Sequence.load(der)
+        return bool(outer[0].native == "1.2.840.113549.1.7.2")
+    except (ValueError, TypeError, KeyError, IndexError):
+        return False

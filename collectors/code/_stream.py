@@ -32,9 +32,10 @@ class Piece:
     end: int
     offset: int
     """Place of `start` in the blob."""
+    lines: int
+    """Line ends in the blob before `start`."""
     after: int
     upto: int
-    last: bool
 
 
 class Joined(io.RawIOBase):
@@ -69,6 +70,7 @@ class BlobStream:
         self._fill = 0
         self._big: tuple[bytes, int, int] | None = None  # name, blob offset of buffer[0], bytes of it not yet let go
         self._own_from = 0
+        self._lines = 0
         self.finished = 0
         """Frames read to their end, missing ones included: after a cut, the next one is the culprit."""
         self.missing: list[bytes] = []
@@ -102,7 +104,7 @@ class BlobStream:
             name, offset, size = self._big
             if size + 1 > self._fill:
                 return self._large(name, 0, offset, size, pieces)
-            pieces.append(Piece(name, 0, size, offset, self._own_from, size, True))
+            pieces.append(Piece(name, 0, size, offset, self._lines, self._own_from, size))
             position, self._big = size + 1, None
             self.finished += 1
         return self._whole(position, pieces)
@@ -123,7 +125,7 @@ class BlobStream:
                 self.finished += 1
                 position = start
             elif end < fill:
-                pieces.append(Piece(name, start, end, 0, start - 1, end, True))
+                pieces.append(Piece(name, start, end, 0, 0, start - 1, end))
                 self.finished += 1
                 position = end + 1
             elif end + 1 - position <= len(buffer):
@@ -132,7 +134,7 @@ class BlobStream:
                 # Too little of it yet to make a piece with margins: move it to the front and read on.
                 return position, position
             else:
-                self._own_from = start - 1
+                self._own_from, self._lines = start - 1, 0
                 return self._large(name, start, 0, size, pieces)
 
     def _header(self, line: bytes) -> tuple[bytes, int]:
@@ -144,11 +146,12 @@ class BlobStream:
         return words[0], int(words[2])
 
     def _large(self, name: bytes, start: int, offset: int, size: int, pieces: list[Piece]) -> tuple[int, int]:
-        """What is here of a blob that does not fit: its last `margin` bytes are context only, and kept with as much before."""
+        """What is here of a blob that does not fit: its last `margin` bytes are context only, kept with as many before."""
         end = min(self._fill, start + size)
         own_to = end - self._margin
-        pieces.append(Piece(name, start, end, offset, self._own_from, own_to, False))
+        pieces.append(Piece(name, start, end, offset, self._lines, self._own_from, own_to))
         keep = own_to - self._margin
+        self._lines += self._buffer.count(b"\n", start, keep)
         self._own_from = self._margin
         self._big = (name, offset + keep - start, size - (keep - start))
         return end, keep
