@@ -76,7 +76,6 @@ class _Walk:
     def __init__(self, target: Target, max_bytes: int) -> None:
         self._target, self._max_bytes = target, max_bytes
         self._been: set[tuple[int, int]] = set()
-        self._trusted = any(os.path.realpath(store) in target.locator for store in _TRUST_STORES)
 
     def of(self, path: Path) -> Iterator[Row]:
         """A file's rows, or those of all files below a folder."""
@@ -128,11 +127,11 @@ class _Walk:
             warnings.simplefilter("ignore")  # weak and odd material is what we look for, not a surprise
             found = rows(data, collector="keyfiles", target=self._target.locator, locator=_uri(path), name=path.name)
             for row in found:
-                yield self._completed(row, facts)
+                yield self._completed(row, path, facts)
 
-    def _completed(self, row: Key | Certificate | Gap, facts: os.stat_result) -> Row:
+    def _completed(self, row: Key | Certificate | Gap, path: Path, facts: os.stat_result) -> Row:
         if isinstance(row, Certificate):
-            return replace(row, is_trust_anchor=self._trusted and row.format == "X.509 certificate")
+            return replace(row, is_trust_anchor=any(path.is_relative_to(store) for store in _TRUST_STORES))
         if isinstance(row, Gap):
             return row
         mode = stat.S_IMODE(facts.st_mode)

@@ -117,7 +117,9 @@ def risk_matrix(scores: pd.DataFrame) -> Figure:
         axes.set(xlim=(0, 5), ylim=(5, 0), xlabel="impact", ylabel="likelihood")
         axes.set_xticks([0.5 + n for n in range(5)], [_words(level) for level in levels])
         axes.set_yticks([0.5 + n for n in range(5)], [_words(level) for level in _BANDS])
-        return _drawn(axes, title, says, "Table of likelihood by impact. " + _cells(counts))
+        return _drawn(
+            axes, title, says, "Table of likelihood by impact. " + _cells(counts.rename(index=_words, columns=_words))
+        )
 
 
 def strengths(keys: pd.DataFrame) -> Figure:
@@ -174,9 +176,7 @@ def _matrix_sentence(counts: pd.DataFrame) -> str:
 
 def _cells(counts: pd.DataFrame) -> str:
     stacked = [
-        (_words(str(row)), _words(str(column)), int(counts.loc[row, column]))
-        for row in counts.index
-        for column in counts.columns
+        (str(row), str(column), int(counts.loc[row, column])) for row in counts.index for column in counts.columns
     ]
     told = [f"{row}, {column}: {count:,}" for row, column, count in stacked if count]
     return "; ".join(told) + "." if told else "It is empty."

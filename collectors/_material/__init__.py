@@ -1,34 +1,78 @@
-"""Key material in bytes: everything that the contents of one file hold, as rows, and never the material itself.
+"""Key material to rows: whatever the bytes of one file hold, told without keeping a byte of it.
 
-Reads X.509 certificates, PKCS#7 bundles, PKCS#10 requests, PKCS#1, PKCS#8, SEC1 and DSA private keys, SubjectPublicKeyInfo,
-OpenSSH keys, certificates, authorized_keys and known_hosts, SSH2 and PuTTY keys, PKCS#12, JKS and JCEKS, OpenPGP and
-age keys. What is sealed is named by what its container tells in clear; no passphrase is ever asked for or tried but
-the empty one, which seals nothing.
+Refuses to: open anything that a passphrase seals (only the empty one is tried, on PKCS#12), guess an identity, or let
+a library's message into a row. Every object has a locator of its own: the file's, with a fragment that names it.
 
-Each object has a place of its own, the file's locator and a fragment: `#pem=2` (the second PEM block), `#line=7`,
-`#der`, `#alias=www&cert=1`, `#bag=1.2`, `#ppk`, `#pgp=1`; a locator that has a fragment already is continued with `&`.
-A certificate is two rows at one place: the Certificate, and the public Key that it binds.
-
-Refuses to: open files, guess passphrases, raise on hostile bytes (they become a Gap), or say anything of bytes that
-do not look like keys.
-
->>> list(rows(b"just a text", collector="keyfiles", target="file:///etc", locator="file:///etc/motd"))
-[]
+>>> [row.status.value for row in rows(bytes(64), collector="c", target="t", locator="file:///k.pem", name="k.pem")]
+['malformed']
 """
 
 from __future__ import annotations
 
-from collectors._material._place import Place, Rows
-from collectors._material._reading import is_named_like_a_key, looks_like_key_material, read
+import re
+from collections.abc import Iterator
+from typing import Final
 
-__all__ = ["is_named_like_a_key", "looks_like_key_material", "rows"]
+from collectors._material._build import Place
+from collectors._material._der import der_rows
+from collectors._material._jks import MAGICS, jks_rows
+from collectors._material._pem import BEGIN, pem_rows
+from collectors._material._ssh import LINE, RFC4716, line_rows, putty_rows, rfc4716_rows
+from toolkit.model import Certificate, Gap, Key
+from toolkit.terms import KeyType, Protection
+
+# Names that promise a key: a file so called that holds none is told, not passed over.
+_PROMISING: Final = re.compile(
+    r"(\.(pem|key|crt|cer|der|p8|pk8|p12|pfx|jks|jceks|keystore|ppk|p7b|p7c|csr)$)|(^ssh_host_\w+_key$)|(^id_[a-z0-9]+$)"
+)
+_AGE: Final = re.compile(rb"(?m)^AGE-SECRET-KEY-(PQ-)?1[A-Z0-9]{50,}\s*$")
 
 
-def rows(data: bytes, *, collector: str, target: str, locator: str, name: str = "") -> Rows:
-    """Everything that the bytes of one file hold.
+def is_promising(name: str) -> bool:
+    """Whether a file of this name should hold a key or a certificate."""
+    return bool(_PROMISING.search(name.lower()))
 
-    `data` may as well be one PEM block that was cut out of something larger: its rows lie at `#pem=1`. `name` is the
-    file's name, a hint only (authorized_keys, known_hosts, *.p12): a file that is named like a key and holds none that
-    can be read is a Gap, any other is nothing.
+
+def is_material(data: bytes) -> bool:
+    """Whether the bytes have the marks of any format that is read here; cheap."""
+    marks = (BEGIN, b"PuTTY-User-Key-File-", b"AGE-SECRET-KEY-", b"---- BEGIN SSH2 PUBLIC KEY")
+    return data[:4] in MAGICS or data[:1] == b"\x30" or any(mark in data for mark in marks) or bool(LINE.search(data))
+
+
+def rows(
+    data: bytes, *, collector: str, target: str, locator: str, name: str = ""
+) -> Iterator[Key | Certificate | Gap]:
+    """Everything that the bytes of one file hold, as rows.
+
+    `name` is the file's name: a hint for what a line means (known_hosts), and a promise (`*.pem`) whose breach is a Gap.
     """
-    yield from read(data, Place(collector, target, locator), name)
+    place = Place(collector, target, locator)
+    found = False
+    for row in _rows(place, data, name):
+        found = True
+        yield row
+    if not found and is_promising(name) and not _is_other_pem(data):
+        yield place.gap("empty file" if not data else "named like a key or certificate, but holds none that parses")
+
+
+def _rows(place: Place, data: bytes, name: str) -> Iterator[Key | Certificate | Gap]:
+    if data[:4] in MAGICS:
+        yield from jks_rows(place, data)
+    elif data.startswith(b"PuTTY-User-Key-File-"):
+        yield from putty_rows(place, data)
+    elif data[:1] == b"\x30" and BEGIN not in data:
+        yield from der_rows(place.at("der"), data)
+    else:
+        if BEGIN in data:
+            yield from pem_rows(place, data)
+        if RFC4716.search(data):
+            yield from rfc4716_rows(place, data)
+        yield from line_rows(place, data, name)
+        for number, _ in enumerate(_AGE.finditer(data), 1):
+            seal = {"protected": False, "protection": Protection.NONE, "extractable": True}
+            yield place.at(f"age={number}").key(KeyType.PRIVATE_KEY, "age", None, algorithm="X25519", **seal)
+
+
+def _is_other_pem(data: bytes) -> bool:
+    """Parameters and revocation lists are PEM too, and hold no key."""
+    return any(mark in data for mark in (b"PARAMETERS-----", b"X509 CRL-----", b"ATTRIBUTE CERTIFICATE-----"))

@@ -26,9 +26,16 @@ NAMES = (
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 KINDS = (
     ("RSA", None, 1024), ("RSA", None, 2048), ("RSA", None, 4096), ("EC", "secp256r1", 256), ("EC", "secp384r1", 384),
-    ("Ed25519", None, 256), ("DSA", None, 1024), ("AES", None, 256), ("ML-DSA", "ML-DSA-65", None), (HOSTILE, None, None),
+    ("Ed25519", None, 256), ("DSA", None, 1024), ("AES", None, 256), ("ML-DSA", "ML-DSA-65", None),
+    (HOSTILE, None, None),
 )  # fmt: skip
-PLACES = (("keyfiles", "none"), ("keyfiles", "passphrase"), ("code", "none"), ("pkcs11", "token"), ("pkcs11", "hardware"))
+PLACES = (
+    ("keyfiles", "none"),
+    ("keyfiles", "passphrase"),
+    ("code", "none"),
+    ("pkcs11", "token"),
+    ("pkcs11", "hardware"),
+)
 
 
 def uid(*parts: object) -> str:
@@ -51,8 +58,8 @@ def rows(count: int):
                 key_uid=key_uid, collector=collector, target=target, key_type=held, label=name, algorithm=algorithm,
                 locator=f"file:///srv/{collector}/a/rather/long/path/to/the/place/{number}/{name}/{copy}.pem",
                 parameter=parameter, size_bits=size_bits, protection=None if held == "public-key" else protection,
-                protected=protection != "none", is_exposed=number % 7 == 0, owner=name, created_at=born, is_current=True,
-                functions=("sign",), state="compromised" if number == 33 else "active",
+                protected=protection != "none", is_exposed=number % 7 == 0, owner=name, created_at=born,
+                is_current=True, functions=("sign",), state="compromised" if number == 33 else "active",
             )  # fmt: skip
         if number % 2 and not symmetric:
             yield Certificate(
@@ -63,11 +70,11 @@ def rows(count: int):
             )  # fmt: skip
     for number, name in enumerate(NAMES):
         yield Secret(
-            secret_uid="hmac:" + uid("secret", number), collector="code", target="code://estate/1", rule="aws-access-key",
-            locator=f"git:///srv/repo@{number}#{name}", title=f"Access key of {name}", severity="high", line=number + 1,
-            preview="AKIA… (20 characters)", path=f"src/{name}.py", first_author=name, first_commit=uid("c", number)[:40],
-            first_seen_at=AS_OF - timedelta(days=300), last_seen_at=AS_OF, is_current=number % 2 == 0, occurrences=1,
-            confidence=0.9,
+            secret_uid="hmac:" + uid("secret", number), collector="code", target="code://estate/1", confidence=0.9,
+            rule="aws-access-key", locator=f"git:///srv/repo@{number}#{name}", title=f"Access key of {name}",
+            severity="high", line=number + 1, preview="AKIA… (20 characters)", path=f"src/{name}.py", first_author=name,
+            first_commit=uid("c", number)[:40], first_seen_at=AS_OF - timedelta(days=300),
+            last_seen_at=AS_OF, is_current=number % 2 == 0, occurrences=1,
         )  # fmt: skip
         yield Gap(
             collector="keyfiles", target="keyfiles://estate/3", locator=f"file:///root/{name}", scope="object",
@@ -82,8 +89,8 @@ def readings(run_id: str):
             partial = (collector, number) == ("keyfiles", 3)
             yield Reading(
                 collector=collector, target=f"{collector}://estate/{number}", run_id=run_id, seconds=0.1,
-                status="partial" if partial else "read", rows=1, gaps=int(partial), started_at=AS_OF - timedelta(days=1),
-                label=f"{HOSTILE} {number}",
+                status="partial" if partial else "read", rows=1, gaps=int(partial),
+                started_at=AS_OF - timedelta(days=1), label=f"{HOSTILE} {number}",
             )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_bands_count_keys_and_secrets(scores):
     """The sentence counts what is of high or very high risk, and the description every bar."""
     figure = charts.risk_bands(scores)
 
-    assert "2 of 3 are of high or very high risk." == figure.says
+    assert figure.says == "2 of 3 are of high or very high risk."
     assert "very high, keys: 1" in figure.alt
     assert "high, hard-coded secrets: 1" in figure.alt
 
@@ -89,7 +89,7 @@ def test_nothing_at_all_is_drawn_too(scores, keys):
         charts.custody(inventory()),
     ]  # fmt: skip
 
-    assert ["svg"] * 4 == [ET.fromstring(figure.svg).tag.rpartition("}")[2] for figure in made]
+    assert [ET.fromstring(figure.svg).tag.rpartition("}")[2] for figure in made] == ["svg"] * 4
 
 
 def test_hostile_names_are_neither_markup_nor_mathematics(keys):

@@ -40,7 +40,7 @@ def test_every_table_becomes_a_private_file(inventory, tmp_path):
 
     assert sorted(f"{table}.csv" for table in RUN_TABLES) == sorted(file.name for file in made.iterdir())
     assert {0o600} == {file.stat().st_mode & 0o777 for file in made.iterdir()}
-    assert 0o700 == made.stat().st_mode & 0o777
+    assert made.stat().st_mode & 0o777 == 0o700
     assert [made] == list(tmp_path.iterdir())
 
 
@@ -50,11 +50,11 @@ def test_csv_reads_back_with_lists_times_and_unknowns(inventory, tmp_path):
 
     first, second = csv.DictReader((made / "keys.csv").read_text().splitlines(keepends=True))
 
-    assert "sign; decrypt" == first["functions"]
-    assert "2026-01-02T03:04:05" == first["created_at"][:19]
+    assert first["functions"] == "sign; decrypt"
+    assert first["created_at"][:19] == "2026-01-02T03:04:05"
     assert first["created_at"].endswith("Z")
-    assert ("", "", "") == (second["functions"], second["created_at"], second["size_bits"])
-    assert "two\nlines, and a comma" == second["label"]
+    assert (second["functions"], second["created_at"], second["size_bits"]) == ("", "", "")
+    assert second["label"] == "two\nlines, and a comma"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
@@ -69,7 +69,7 @@ def test_no_cell_begins_a_formula(text):
 
 def test_negative_numbers_stay_numbers():
     """Only text can be a formula."""
-    assert b'"x"\n-5\n' == exporting._csv(pd.DataFrame({"x": [-5]}))
+    assert exporting._csv(pd.DataFrame({"x": [-5]})) == b'"x"\n-5\n'
 
 
 def test_jsonl_and_parquet_keep_types(inventory, tmp_path):
@@ -77,7 +77,7 @@ def test_jsonl_and_parquet_keep_types(inventory, tmp_path):
     lines = (exporting.export(inventory, "jsonl", tmp_path / "j") / "keys.jsonl").read_text().splitlines()
     kept = exporting.export(inventory, "parquet", tmp_path / "p") / "keys.parquet"
 
-    assert ["sign", "decrypt"] == json.loads(lines[0])["functions"]
+    assert json.loads(lines[0])["functions"] == ["sign", "decrypt"]
     assert json.loads(lines[1])["size_bits"] is None
     pd.testing.assert_frame_equal(inventory.keys, tables.frame_of("keys", pq.read_table(kept)))
 
@@ -89,7 +89,7 @@ def test_a_folder_that_holds_something_is_refused(inventory, tmp_path):
     with pytest.raises(ConfigError, match="there already"):
         exporting.export(inventory, "csv", tmp_path)
 
-    assert "mine" == (tmp_path / "mine").read_text()
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_a_failed_export_leaves_nothing(inventory, tmp_path, monkeypatch):
@@ -106,7 +106,7 @@ def test_a_failed_export_leaves_nothing(inventory, tmp_path, monkeypatch):
     with pytest.raises(StoreError, match="No space left"):
         exporting.export(inventory, "csv", tmp_path / "out")
 
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_form_names_those_there_are(inventory, tmp_path):

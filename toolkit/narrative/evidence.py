@@ -18,7 +18,7 @@ from toolkit.tables import RUN_TABLES, Inventory
 from toolkit.terms import PackStatus
 
 MIME: Final = "application/vnd.keyatlas.evidence+json"
-"""What the last cell of a report shows; `toolkit.reporting` takes a notebook without it for unfinished."""
+"""What the last cell of a report shows; `toolkit.reporting` (its PROOF) calls a notebook without it unfinished."""
 _VERSIONS: Final = ("keyatlas", "pandas", "pyarrow", "cryptography", "papermill", "nbconvert")
 
 

@@ -20,10 +20,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from toolkit.errors import ReportError
 
-__all__ = ["Report", "report"]
+__all__ = ["PROOF", "Report", "report"]
+
+PROOF: Final = "application/vnd.keyatlas.evidence+json"
+"""What the last cell of a whole run has shown, as `toolkit.narrative.evidence` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,11 @@ def report(
 
 def _unfinished(ran: object) -> str | None:
     """Why an executed notebook is no whole run, or None. papermill calls interrupted cells completed."""
-    from toolkit.narrative.evidence import MIME
-
     cells = [cell for cell in ran.cells if cell.cell_type == "code"]  # type: ignore[attr-defined]  # a NotebookNode
     for cell in cells:
         if cell.source.strip() and cell.execution_count is None:
             return f"cell {cell.get('id', '?')} never ran"
-    if not cells or not any(MIME in output.get("data", {}) for output in cells[-1].outputs):
+    if not cells or not any(PROOF in output.get("data", {}) for output in cells[-1].outputs):
         return "its last cell showed no evidence (tk.narrative.evidence)"
     return None
 
