@@ -134,9 +134,7 @@ def _with_strength(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with strength columns, looked up once per distinct algorithm, parameter and size."""
     names = ["algorithm", "parameter", "size_bits"]
     kinds = frame[names].drop_duplicates().reset_index(drop=True)
-    known = [
-        strength(*(None if pd.isna(value) else value for value in kind)) for kind in kinds.itertuples(index=False)
-    ]
+    known = [strength(*(None if pd.isna(value) else value for value in kind)) for kind in kinds.itertuples(index=False)]
     kinds["security_strength_bits"] = pd.array([k.security_strength_bits for k in known], dtype="Int64")
     kinds["nist_quantum_category"] = pd.array([k.nist_quantum_category for k in known], dtype="Int64")
     kinds["quantum"] = pd.array([k.quantum for k in known], dtype=STRING)

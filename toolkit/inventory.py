@@ -187,7 +187,9 @@ def _gap(target: Target, failure: BaseException) -> Gap:
         # A stranger's exception text may quote what it choked on, so only its kind and place are told.
         reason=failure.message if isinstance(failure, SourceError) else f"failed unexpectedly at {_place(failure)}",
         code=None if known else type(failure).__name__,
-        advice=(failure.advice or None) if isinstance(failure, SourceError) else "report this as a bug of the collector",
+        advice=(failure.advice or None)
+        if isinstance(failure, SourceError)
+        else "report this as a bug of the collector",
     )
 
 

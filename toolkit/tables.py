@@ -90,7 +90,9 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("algorithm", TEXT, "Canonical algorithm name"),
         Column("parameter", TEXT, "Curve or parameter set"),
         Column("size_bits", INT, "Nominal size of the key", "bits"),
-        Column("spki_sha256", TEXT, "SHA-256 of the SubjectPublicKeyInfo as found, before canonical re-encoding", "hex"),
+        Column(
+            "spki_sha256", TEXT, "SHA-256 of the SubjectPublicKeyInfo as found, before canonical re-encoding", "hex"
+        ),
         Column("state", terms.KeyState, "Key state (SP 800-57 part 1 r5, section 7)"),
         Column("native_state", TEXT, "The keeper's own word for the state"),
         Column("functions", TEXTS, "What the keeper lets it do (PKCS#11 usage attributes, KMIP usage mask)"),

@@ -46,8 +46,25 @@ class Hit:
     reasons: tuple[str, ...]
 
 
+class Lines:
+    """Counts line ends from the last place asked for, so that a blob full of findings is read once."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._piece: Piece | None = None
+        self._place = self._count = 0
+
+    def before(self, piece: Piece, place: int) -> int:
+        """Line ends of the blob before `place`."""
+        if piece is not self._piece or place < self._place:
+            self._piece, self._place, self._count = piece, piece.start, piece.lines
+        self._count += bytes(self._data[self._place : place]).count(b"\n")
+        self._place = place
+        return self._count
+
+
 def confirm(
-    number: int, rule: Rule, data: memoryview, piece: Piece, end: int, fingerprinter: Fingerprinter
+    number: int, rule: Rule, data: memoryview, piece: Piece, end: int, lines: Lines, fingerprinter: Fingerprinter
 ) -> tuple[Hit, bytes] | None:
     """The finding that covers the byte before `end`, with its value for the caller to parse and forget."""
     left, right = max(piece.start, end - BEHIND), min(piece.end, end + AHEAD)
@@ -62,9 +79,11 @@ def confirm(
     if judged is None:
         return None
     start = left + found.start(group)
-    newline = window.rfind(b"\n", 0, found.start(group))
-    column = start - (left + newline) if newline >= 0 else start - left + 1 if left == piece.start and not piece.offset else None  # noqa: E501  # fmt: skip
-    line = piece.lines + bytes(data[piece.start : start]).count(b"\n") + 1
+    line_start = window.rfind(b"\n", 0, found.start(group)) + 1
+    # Where the line began further away than we look, the column is not told.
+    is_column_known = line_start > 0 or (left == piece.start and piece.offset == 0)
+    column = start - (left + line_start) + 1 if is_column_known else None
+    line = lines.before(piece, start) + 1
     shown = value[: rule.shown].decode("ascii", "replace")
     preview = f"{shown}… ({len(value)} characters)"
     offset = piece.offset + start - piece.start

@@ -52,6 +52,8 @@ class Rule:
     confidence: float = 0.9
     shown: int = 0
     """How many leading characters are the vendor's public prefix."""
+    is_secret: bool = True
+    """False where only the key rows matter: public halves."""
     bounded: bool = True
     caseless: bool = False
 
@@ -71,7 +73,7 @@ def _rule(table: dict[str, Any], file: str) -> Rule:
     known = Rule.__dataclass_fields__
     if unknown := sorted(set(table) - set(known)):
         raise ConfigError(f"patterns/{file}: unknown key {unknown[0]!r}", advice=f"use one of {', '.join(known)}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
     return Rule(**{**values, "severity": Severity(table["severity"])})
 
 

@@ -115,7 +115,9 @@ class BlobStream:
             newline = buffer.find(b"\n", position, fill)
             if newline < 0:
                 if fill - position > _HEADER_LIMIT:
-                    raise SourceBroken("the stream of blobs is not framed as git frames it", advice="check git's version")
+                    raise SourceBroken(
+                        "the stream of blobs is not framed as git frames it", advice="check git's version"
+                    )
                 return position, position
             name, size = self._header(bytes(buffer[position:newline]))
             start = newline + 1
@@ -146,7 +148,7 @@ class BlobStream:
         return words[0], int(words[2])
 
     def _large(self, name: bytes, start: int, offset: int, size: int, pieces: list[Piece]) -> tuple[int, int]:
-        """What is here of a blob that does not fit: its last `margin` bytes are context only, kept with as many before."""
+        """What is here of a blob that does not fit: its last `margin` bytes are context only, and are kept."""
         end = min(self._fill, start + size)
         own_to = end - self._margin
         pieces.append(Piece(name, start, end, offset, self._lines, self._own_from, own_to))

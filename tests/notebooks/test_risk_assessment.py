@@ -117,7 +117,9 @@ def test_plain_papermill_runs_it_from_anywhere(workspace, tmp_path):
     command = [sys.executable, "-m", "papermill", str(NOTEBOOK), "out.ipynb", "--no-progress-bar"]
     parameters = ["-p", "workspace", str(workspace), "-p", "as_of", "20261101", "-p", "packs", "nist_sp800_57"]
 
-    ran = subprocess.run([*command, *parameters], cwd=tmp_path, capture_output=True, text=True)
+    environment = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython")}
+
+    ran = subprocess.run([*command, *parameters], cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     assert ran.returncode == 0, ran.stderr[-2000:]
     told = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs[0].data[MIME]

@@ -88,9 +88,9 @@ def _worst_sentence(scores: pd.DataFrame, keys: pd.DataFrame) -> str:
         return ""
     first = scores.iloc[0]
     reasons = listed(list(first["reasons"])[:2])
-    return (
-        f"Most urgent: {_called(first, keys)} at {_short(first['locator'])} ({reasons}). First: {_ended(first['todo'])}"
-    )
+    opening = "Most urgent" if _urgent(scores).any() else "The highest risk"
+    where, todo = _short(first["locator"]), _ended(first["todo"])
+    return f"{opening}: {_called(first, keys)} at {where} ({reasons}). First: {todo}"
 
 
 def _called(row: Any, keys: pd.DataFrame) -> str:
@@ -119,7 +119,7 @@ def _unseen(broken: pd.DataFrame) -> str:
 
 def worst(keys: pd.DataFrame, scores: pd.DataFrame, findings: pd.DataFrame, *, top: int = 15) -> Table:
     """The worst first: what it is, where, why, what the standards say of it, and the first thing to do."""
-    shown = scores.head(top)
+    shown = _listed(scores).head(top)
     known = keys[keys["subject_uid"].isin(shown["subject_uid"])].set_index("subject_uid", drop=False)
     hard = findings[findings["subject_uid"].isin(shown["subject_uid"]) & findings["verdict"].isin(_HARD)]
     rows = [
@@ -136,6 +136,12 @@ def worst(keys: pd.DataFrame, scores: pd.DataFrame, findings: pd.DataFrame, *, t
     return Table("What to do first", _first_sentence(scores, top), columns, tuple(rows))
 
 
+def _listed(scores: pd.DataFrame) -> pd.DataFrame:
+    """What is above low risk or urgent; all, if nothing is."""
+    above = scores[scores["gate"].notna() | ~scores["band"].isin(["very-low", "low"])]
+    return scores if above.empty else above
+
+
 def _what(row: Any, known: pd.DataFrame) -> Safe:
     if row.subject_uid in known.index:
         label = "" if pd.isna(row.label) else f" “{row.label}”"
@@ -144,7 +150,8 @@ def _what(row: Any, known: pd.DataFrame) -> Safe:
 
 
 def _verdicts(hard: pd.DataFrame) -> list[Safe]:
-    ranked = hard.assign(_fails=hard["verdict"] == "FAIL").sort_values(["_fails", "severity"], ascending=False)
+    ranked = hard.assign(_fails=hard["verdict"] == "FAIL", _final=~hard["is_draft"].astype(bool))
+    ranked = ranked.sort_values(["_fails", "_final", "severity"], ascending=False)
     told = [
         spaced(
             [chip(row.verdict), text(f"{row.pack}: {row.rule}", most=60), text("(draft)") if row.is_draft else NOTHING]
@@ -158,11 +165,12 @@ def _verdicts(hard: pd.DataFrame) -> list[Safe]:
 def _first_sentence(scores: pd.DataFrame, top: int) -> str:
     if scores.empty:
         return "There is no key and no secret to rank."
-    shown, now = min(top, len(scores)), int(_urgent(scores).sum())
+    above, now = _listed(scores), int(_urgent(scores).sum())
+    rest = "" if len(above) == len(scores) else f"; {len(above):,} are above low risk or urgent"
     return (
-        f"The worst {shown:,} of {len(scores):,}, of which {now:,} {is_are(now)} urgent. Risk is likelihood × impact "
-        f"of 100, a calibration of this tool; the share before each reason is its part in the likelihood. Risk never "
-        f"replaces a standard's verdict."
+        f"The worst {min(top, len(above)):,} of {len(scores):,}; {now:,} {is_are(now)} urgent{rest}. Risk is "
+        f"likelihood × impact of 100, a calibration of this tool; the share before each reason is its part in the "
+        f"likelihood. Risk never replaces a standard's verdict."
     )
 
 

@@ -63,15 +63,16 @@ def report(
     with tempfile.TemporaryDirectory(prefix="keyatlas-") as private, ThreadPoolExecutor(1) as beside:
         exporter = beside.submit(page.exporter)
         ran = kernel.run(notebook, Path(private), given, digest=digest, execution_timeout=execution_timeout)
+        kept = out / f"{notebook.stem}.failed.ipynb"
         failure = ran.failure or _unfinished(ran.notebook)
         if failure is not None:
-            kept = out / f"{notebook.stem}.failed.ipynb"
             _write(kept, ran.text)
             raise ReportError(f"{notebook.name}: {failure}", advice=f"open {kept} to see what it got to")
         html = page.render(exporter.result(), ran.notebook)
     made = Report(html=out / f"{notebook.stem}.html", notebook=out / f"{notebook.stem}.ipynb")
     _write(made.notebook, ran.text)
     _write(made.html, html)
+    kept.unlink(missing_ok=True)
     return made
 
 

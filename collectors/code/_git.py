@@ -1,0 +1,197 @@
+"""git's own plumbing over a repository that nobody trusts.
+
+A git directory of ours borrows the repository's objects (`objects/info/alternates`) and gets a copy of its refs, read
+as text. The repository's own config, hooks, filters and attributes are never seen by git, so nothing in it can run.
+Refuses to: read the repository's config, follow links among its refs, fetch, lock or write anything there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from toolkit.errors import SourceBroken
+
+_ID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_REF: Final = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+")
+_SHA256: Final = re.compile(r"^\s*objectformat\s*=\s*sha256", re.IGNORECASE | re.MULTILINE)
+_SMALL: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the parts of a repository lie; a linked worktree has a HEAD of its own and shares the rest."""
+
+    root: Path
+    head: Path
+    common: Path
+    has_worktree: bool
+
+    @property
+    def is_shallow(self) -> bool:
+        """The oldest commits were not fetched."""
+        return (self.common / "shallow").is_file()
+
+    @property
+    def is_partial(self) -> bool:
+        """Some blobs were not fetched (a promisor pack)."""
+        return any((self.common / "objects" / "pack").glob("*.promisor"))
+
+
+def locate(root: Path) -> Layout | None:
+    """The repository whose top is `root`, plain, bare or linked; None where there is none."""
+    dot = root / ".git"
+    if dot.is_dir():
+        return Layout(root, dot, dot, True) if (dot / "objects").is_dir() else None
+    if dot.is_file():
+        words = _small(dot)
+        if not words.startswith("gitdir: "):
+            return None
+        head = (root / words[8:].strip()).resolve()
+        shared = _small(head / "commondir").strip()
+        common = (head / shared).resolve() if shared else head
+        return Layout(root, head, common, True) if (common / "objects").is_dir() else None
+    if (root / "HEAD").is_file() and (root / "objects").is_dir() and (root / "refs").is_dir():
+        return Layout(root, root, root, False)
+    return None
+
+
+def _small(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_SMALL).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+class Git:
+    """Runs git in the borrowed directory, with an environment that holds nothing but what is set here."""
+
+    def __init__(self, program: str, folder: Path, worktree: Path | None, head: str | None) -> None:
+        self.head = head
+        """The id of the commit that is checked out."""
+        self._program = program
+        self._folder = folder
+        self._env = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(folder),
+            "LC_ALL": "C",
+            "GIT_DIR": str(folder / "git"),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_ALLOW_PROTOCOL": "",
+        }
+        if worktree is not None:
+            self._env["GIT_WORK_TREE"] = str(worktree)
+        self._where = worktree or folder
+
+    @contextmanager
+    def running(self, *words: str, stdin: int | IO[bytes] = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
+        """A git process with unbuffered pipes; ended, whatever happens."""
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                [self._program, "--no-pager", *words], cwd=self._where, env=self._env, bufsize=0,
+                stdin=stdin, stdout=subprocess.PIPE, stderr=said,
+            )  # fmt: skip
+            try:
+                yield process
+            finally:
+                process.kill()
+                for pipe in (process.stdin, process.stdout):
+                    if pipe is not None:
+                        pipe.close()
+                process.wait()
+
+    def tokens(self, *words: str, stdin: bytes | None = None) -> Iterator[bytes]:
+        """The NUL-ended pieces that git prints, as they come.
+
+        Raises:
+            SourceBroken: git did not end well; what it had printed was told before.
+        """
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin or b"")
+            given.seek(0)
+            with self.running(*words, stdin=given) as process:
+                assert process.stdout is not None
+                rest = b""
+                while chunk := process.stdout.read(1 << 20):
+                    *whole, rest = (rest + chunk).split(b"\0")
+                    yield from whole
+                if rest:
+                    yield rest
+                if process.wait() != 0:
+                    raise SourceBroken(f"git {words[0]} did not end well", advice="run `git fsck` in the repository")
+
+
+@contextmanager
+def borrowed(layout: Layout) -> Iterator[Git]:
+    """A `Git` over the objects and refs of `layout`.
+
+    Raises:
+        SourceBroken: git is not installed, or the path cannot be borrowed from.
+    """
+    program = shutil.which("git")
+    if program is None:
+        raise SourceBroken("git is not installed", advice="install git, or leave repositories out of `paths`")
+    objects = str((layout.common / "objects").resolve())
+    if "\n" in objects or objects.startswith(('"', "#")):
+        raise SourceBroken("the repository's path has a line end", advice="move it")
+    with tempfile.TemporaryDirectory(prefix="keyatlas-git-") as name:
+        folder = Path(name)
+        made = folder / "git"
+        (made / "objects" / "info").mkdir(parents=True)
+        (made / "refs").mkdir()
+        (made / "objects" / "info" / "alternates").write_text(objects + "\n")
+        config = (
+            (layout.common / "config").read_text("utf-8", "replace") if (layout.common / "config").is_file() else ""
+        )
+        is_sha256 = bool(_SHA256.search(config))
+        version, extension = (1, "[extensions]\n\tobjectFormat = sha256\n") if is_sha256 else (0, "")
+        (made / "config").write_text(f"[core]\n\trepositoryformatversion = {version}\n\tbare = false\n{extension}")
+        refs = _refs(layout.common)
+        (made / "packed-refs").write_text("".join(f"{value} {ref}\n" for ref, value in sorted(refs.items())))
+        head = _resolved(layout.head, refs)
+        (made / "HEAD").write_text((head or "ref: refs/heads/none") + "\n")
+        if layout.is_shallow:
+            (made / "shallow").write_text(_ids((layout.common / "shallow").read_text("utf-8", "replace")))
+        yield Git(program, folder, layout.root if layout.has_worktree else None, head)
+
+
+def _ids(text: str) -> str:
+    return "".join(f"{line}\n" for line in text.splitlines() if _ID.fullmatch(line))
+
+
+def _refs(common: Path) -> dict[str, str]:
+    """Every ref that names an object; loose ones win over packed ones (gitrepository-layout)."""
+    refs: dict[str, str] = {}
+    packed = common / "packed-refs"
+    lines = packed.read_text("utf-8", "replace").splitlines() if packed.is_file() and not packed.is_symlink() else []
+    told = [line.split(" ", 1) for line in lines if line.count(" ") == 1]
+    for folder, _, names in os.walk(common / "refs", followlinks=False):
+        loose = [Path(folder) / name for name in names]
+        told += [[_small(path).strip(), str(path.relative_to(common))] for path in loose if not path.is_symlink()]
+    for value, ref in told:
+        is_plain = _REF.fullmatch(ref) and ".." not in ref and "@{" not in ref and not ref.endswith((".lock", "/", "."))
+        if is_plain and _ID.fullmatch(value):
+            refs[ref] = value
+    return refs
+
+
+def _resolved(head: Path, refs: dict[str, str]) -> str | None:
+    words = _small(head / "HEAD").strip()
+    if words.startswith("ref: "):
+        return refs.get(words[5:].strip())
+    return words if _ID.fullmatch(words) else None

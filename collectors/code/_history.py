@@ -1,0 +1,133 @@
+"""Whose commit brought a blob, which was the last to hold it, and at which paths: from one `git log`.
+
+Refuses to: keep anything of a blob that holds no finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from collectors.code._git import Git
+
+# First parents suffice for merges: what a merge adds beyond its parents differs from the first one too.
+_LOG: Final = (
+    "log", "--all", "--ignore-missing", "--raw", "--no-abbrev", "--no-renames", "--diff-merges=first-parent", "--root",
+    "-z", "--no-mailmap", "--no-color", "--no-ext-diff", "--no-textconv", "--format=%x01%H %ct %P%x02%an <%ae>",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What is told of a commit."""
+
+    id: str
+    at: datetime
+    author: str | None = None
+
+
+@dataclass(slots=True)
+class Story:
+    """Where one blob was, and when."""
+
+    first: Commit | None = None
+    last: Commit | None = None
+    paths: list[str] = field(default_factory=list)
+    """In the order of the first commit that had each."""
+    current: list[str] = field(default_factory=list)
+    """Paths at HEAD."""
+    removed_at: datetime | None = None
+    last_parent: str | None = None
+
+
+def _time(seconds: bytes) -> datetime:
+    return datetime.fromtimestamp(min(max(int(seconds), 0), 253402300799), UTC)
+
+
+def stories(git: Git, blobs: set[bytes], into: dict[bytes, Story]) -> None:
+    """Fill `into` for each of `blobs` (hex ids); one that no commit has keeps an empty story.
+
+    Raises:
+        SourceBroken: git could not walk all commits; what it told before is in `into`.
+    """
+    into.update((blob, Story()) for blob in blobs)
+    try:
+        for old, new, path, commit, parent in _changes(git, blobs):
+            if new in blobs:
+                _added(into[new], path, commit)
+            if old in blobs:
+                _removed(into[old], commit, parent)
+    finally:
+        _at_head(git, blobs, into)
+        _parents(git, into)
+
+
+def _changes(git: Git, blobs: set[bytes]) -> Iterator[tuple[bytes, bytes, bytes, Commit, str]]:
+    tokens = git.tokens(*_LOG)
+    header = b""
+    commit: Commit | None = None
+    parent = ""
+    for token in tokens:
+        token = token.lstrip(b"\n")
+        if token.startswith(b"\x01"):
+            header, commit = token, None
+        elif token.startswith(b":"):
+            path = next(tokens, b"")
+            words = token.split(b" ")
+            if words[2] in blobs or words[3] in blobs:
+                if commit is None:
+                    commit, parent = _commit(header)
+                yield words[2], words[3], path, commit, parent
+
+
+def _commit(header: bytes) -> tuple[Commit, str]:
+    facts, _, author = header[1:].partition(b"\x02")
+    name, at, *parents = facts.split()
+    commit = Commit(name.decode(), _time(at), author.decode("utf-8", "replace").strip() or None)
+    return commit, parents[0].decode() if parents else ""
+
+
+def _added(story: Story, path: bytes, commit: Commit) -> None:
+    name = path.decode("utf-8", "backslashreplace")
+    # The log tells the newest first: of two commits of one second, the later told is the elder.
+    if story.first is None or commit.at <= story.first.at:
+        story.first = commit
+        story.paths = [name, *(other for other in story.paths if other != name)]
+    elif name not in story.paths:
+        story.paths.append(name)
+    if story.last is None or commit.at > story.last.at:
+        story.last = commit
+
+
+def _removed(story: Story, commit: Commit, parent: str) -> None:
+    if story.removed_at is None or commit.at > story.removed_at:
+        story.removed_at, story.last_parent = commit.at, parent
+
+
+def _at_head(git: Git, blobs: set[bytes], into: dict[bytes, Story]) -> None:
+    if git.head is None:
+        return
+    told = next(git.tokens("log", "-1", "-z", "--no-mailmap", "--format=%H %ct", git.head)).split()
+    commit = Commit(told[0].decode(), _time(told[1]))
+    for entry in git.tokens("ls-tree", "-r", "-z", "--full-tree", git.head):
+        facts, _, path = entry.partition(b"\t")
+        blob = facts.split()[2]
+        if blob in blobs:
+            into[blob].current.append(path.decode("utf-8", "backslashreplace"))
+            into[blob].last = commit
+
+
+def _parents(git: Git, into: dict[bytes, Story]) -> None:
+    """The last commit that held a blob is the parent of the one that took it away."""
+    gone = [story for story in into.values() if story.last_parent and not story.current]
+    if not gone:
+        return
+    names = "".join(f"{name}\n" for name in sorted({story.last_parent or "" for story in gone}))
+    words = ("log", "--no-walk=unsorted", "--stdin", "-z", "--no-mailmap", "--ignore-missing", "--format=%H %ct")
+    times = {name.decode(): _time(at) for name, at in map(bytes.split, git.tokens(*words, stdin=names.encode()))}
+    for story in gone:
+        at = times.get(story.last_parent or "")
+        if at is not None and (story.last is None or at >= story.last.at):
+            story.last = Commit(story.last_parent or "", at)

@@ -1,0 +1,218 @@
+"""pkcs11: a real SoftHSM token, a spy between it and us, and modules that crash."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import collectors.pkcs11 as subject
+import toolkit as tk
+from collectors.pkcs11 import Pkcs11
+from toolkit import softhsm
+from toolkit.errors import ConfigError
+from toolkit.identity import public_facts
+from toolkit.model import Gap, Key
+from toolkit.terms import GapStatus, KeyType, Origin, Protection
+from toolkit.testing import CollectorContract
+
+pytestmark = pytest.mark.hsm
+SPY = Path("/usr/lib/x86_64-linux-gnu/pkcs11/pkcs11-spy.so")
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory):
+    """A filled SoftHSM token with one imported key, its configuration in the environment."""
+    if softhsm.find() is None:
+        pytest.skip("SoftHSM2 is not installed")
+    folder = tmp_path_factory.mktemp("hsm")
+    pem = folder / "imported.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", pem],
+                   check=True, capture_output=True)  # fmt: skip
+    made = softhsm.make_token(folder / "token", key_pem=pem)
+    os.environ.update(made.environment())
+    yield made
+    os.environ.pop("SOFTHSM2_CONF", None)
+
+
+def collector(token, **options):
+    """The collector over the token, with its PIN unless told otherwise."""
+    return Pkcs11(**{"modules": (str(token.module),), "pin": token.pin, **options})
+
+
+def read(reader):
+    """All its rows."""
+    return [row for target in reader.targets() for row in reader.collect(target)]
+
+
+def gaps(rows):
+    """Status and reason of each Gap."""
+    return [(row.status, row.reason) for row in rows if isinstance(row, Gap)]
+
+
+class TestContract(CollectorContract):
+    """The contract of every collector, over the token."""
+
+    @pytest.fixture(autouse=True)
+    def _with(self, token):
+        self.token = token
+
+    def collector(self, tmp_path):
+        """Over the token."""
+        return collector(self.token)
+
+
+def test_every_object_of_the_token_is_a_row(token):
+    """As many keys as OpenSC's tool lists, with its labels."""
+    pin = Path(token.pin.removeprefix("file:")).read_text()
+    words = ["pkcs11-tool", "--module", str(token.module), "--login", "--pin", pin, "-O"]
+    told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    labels = sorted(re.findall(r"(?m)^  label:\s+(.+)$", told))
+    keys = [row for row in read(collector(token)) if isinstance(row, Key)]
+    assert labels == sorted(key.label for key in keys)
+
+
+def test_custody_is_told(token):
+    """What may leave the token, where it was made, what seals it."""
+    keys = {(row.label, row.key_type): row for row in read(collector(token)) if isinstance(row, Key)}
+    inside = keys["tls-frontend", KeyType.PRIVATE_KEY]
+    assert (False, True, Origin.GENERATED) == (inside.extractable, inside.sensitive, inside.origin)
+    assert (True, Protection.TOKEN) == (inside.protected, inside.protection)
+    leaky = keys["legacy-partner", KeyType.PRIVATE_KEY]
+    assert (True, False, 1024) == (leaky.extractable, leaky.sensitive, leaky.size_bits)
+    assert 2021 == keys["legacy-partner", KeyType.PUBLIC_KEY].expires_at.year
+    assert Origin.IMPORTED is keys["imported", KeyType.PRIVATE_KEY].origin
+    assert ("AES", 256) == (keys["backup-master", KeyType.SECRET_KEY].algorithm,
+                            keys["backup-master", KeyType.SECRET_KEY].size_bits)  # fmt: skip
+    assert ("TDEA", "3TDEA") == (keys["payment-terminal", KeyType.SECRET_KEY].algorithm,
+                                 keys["payment-terminal", KeyType.SECRET_KEY].parameter)  # fmt: skip
+
+
+def test_a_private_key_is_known_by_its_public_half(token):
+    """The imported key has the uid of its file; both halves on the token have one uid."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    pem = Path(token.configuration).parent.parent / "imported.pem"
+    uid = public_facts(load_pem_private_key(pem.read_bytes(), None).public_key()).key_uid
+    keys = [row for row in read(collector(token)) if isinstance(row, Key)]
+    assert {uid} == {key.key_uid for key in keys if key.label == "imported"}
+    assert all(len({k.key_uid for k in keys if k.label == label}) == 1 for label in {k.label for k in keys})
+
+
+def test_without_a_pin_the_private_objects_are_a_gap(token):
+    """Not asked is not absent: the token is not read whole."""
+    rows = read(collector(token, pin=None))
+    assert [GapStatus.NOT_ASKED] == [status for status, _ in gaps(rows)]
+    assert {KeyType.PUBLIC_KEY} == {row.key_type for row in rows if isinstance(row, Key)}
+    inv = tk.collect("pkcs11", modules=[token.module], show_progress=False)
+    assert ["partial"] == list(inv.readings["status"])
+
+
+def spied(token, tmp_path, monkeypatch, **options):
+    """The rows, and every call that reached the module (OpenSC's spy writes them down)."""
+    if not SPY.exists():
+        pytest.skip("OpenSC's pkcs11-spy is not installed")
+    log = tmp_path / "spy.log"
+    monkeypatch.setenv("PKCS11SPY", str(token.module))
+    monkeypatch.setenv("PKCS11SPY_OUTPUT", str(log))
+    rows = read(collector(token, modules=(str(SPY),), **options))
+    return rows, re.findall(r"(?m)^\d+: (C_\w+)", log.read_text())
+
+
+@pytest.fixture
+def own(token, tmp_path, monkeypatch):
+    """A copy of the token, to spoil: a wrong PIN leaves its mark on a token."""
+    copy = tmp_path / "copy"
+    shutil.copytree(token.configuration.parent, copy)
+    conf = copy / "softhsm2.conf"
+    conf.write_text(conf.read_text().replace(str(token.configuration.parent), str(copy)))
+    monkeypatch.setenv("SOFTHSM2_CONF", str(conf))
+    return token
+
+
+def test_a_wrong_pin_is_tried_once_and_never_again(own, tmp_path, monkeypatch):
+    """Also when the same collector reads the token a second time."""
+    wrong = tmp_path / "wrong"
+    wrong.write_text("canary-wrong-pin")
+    if not SPY.exists():
+        pytest.skip("OpenSC's pkcs11-spy is not installed")
+    monkeypatch.setenv("PKCS11SPY", str(own.module))
+    monkeypatch.setenv("PKCS11SPY_OUTPUT", str(tmp_path / "spy.log"))
+    reader = collector(own, modules=(str(SPY),), pin=f"file:{wrong}")
+    first, second = read(reader), read(reader)
+    calls = re.findall(r"(?m)^\d+: (C_\w+)", (tmp_path / "spy.log").read_text())
+    assert 1 == calls.count("C_Login")
+    assert any(status is GapStatus.DENIED for status, _ in gaps(first))
+    assert "canary" not in repr(first + second)
+
+
+def test_a_pin_is_not_tried_where_few_tries_are_left(own, tmp_path, monkeypatch):
+    """After someone else's wrong PIN the token says its count is low; we keep off."""
+    words = ["pkcs11-tool", "--module", str(own.module), "--login", "--pin", "0000", "-O"]
+    subprocess.run(words, capture_output=True)
+    rows, calls = spied(own, tmp_path, monkeypatch)
+    assert 0 == calls.count("C_Login")
+    assert [GapStatus.DENIED] == [status for status, _ in gaps(rows)]
+
+
+def test_a_token_is_only_read(token, tmp_path, monkeypatch):
+    """No call that could change it, in the module's own log."""
+    rows, calls = spied(token, tmp_path, monkeypatch)
+    changing = r"C_(Create|Copy|Destroy|Set|Generate|Init(Token|PIN)|Wrap|Unwrap|Derive|Sign|Encrypt|Decrypt|Seed)"
+    assert [] == [call for call in calls if re.match(changing, call)]
+    assert "C_FindObjects" in calls
+    assert any(isinstance(row, Key) for row in rows)
+
+
+def test_neither_pin_nor_material_surfaces(token):
+    """The PIN is a canary; CKA_VALUE is never asked for of a key."""
+    pin = Path(token.pin.removeprefix("file:")).read_text()
+    assert pin not in repr(read(collector(token)))
+    asked = {name for kind, names in subject_asked().items() for name in names if kind.name != "CERTIFICATE"}
+    assert set() == asked & {"VALUE", "PRIVATE_EXPONENT", "PRIME_1", "PRIME_2", "COEFFICIENT"}
+
+
+def subject_asked():
+    """What the child asks of each class."""
+    from collectors import _pkcs11_worker
+
+    return _pkcs11_worker._ASKED
+
+
+def test_a_pin_given_by_value_is_refused_without_echo():
+    """A handle, or nothing."""
+    with pytest.raises(ConfigError) as refused:
+        Pkcs11(pin="canary-1234")
+    assert "canary" not in str(refused.value)
+
+
+BAD = {
+    "crash": "int C_GetFunctionList(void **l) { *(volatile int *)0 = 1; return 0; }",
+    "hang": "#include <unistd.h>\nint C_GetFunctionList(void **l) { for (;;) sleep(1); }",
+    "empty": "int nothing;",
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_module_that_misbehaves_is_a_gap_and_the_others_are_read(kind, token, tmp_path, monkeypatch):
+    """A segfault, a hang and a library that is no module: each takes down its own child only."""
+    monkeypatch.setattr(subject, "_SECONDS", 2)
+    source, module = tmp_path / "bad.c", tmp_path / "bad.so"
+    source.write_text(BAD[kind])
+    subprocess.run(["cc", "-shared", "-fPIC", "-w", "-o", module, source], check=True)
+    inv = tk.collect("pkcs11", modules=[module, token.module], pin=token.pin, show_progress=False)
+    assert ["failed", "read"] == sorted(inv.readings["status"])
+    assert 11 == len(inv.keys)
+    wanted = {"crash": "signal 11", "hang": "did not answer", "empty": "bad.so"}[kind]
+    assert wanted in inv.gaps["reason"].iloc[0]
+
+
+def test_one_token_shown_by_two_modules_is_one_token(token, tmp_path):
+    """A copy of the library under another name shows the same token."""
+    again = tmp_path / "again.so"
+    again.symlink_to(token.module)
+    assert 1 == len(list(collector(token, modules=(str(token.module), str(again))).targets()))
