@@ -66,12 +66,12 @@ def main() -> None:
     try:
         library = pkcs11.lib(request["module"])
         for fact in _tokens(library) if request["ask"] == "tokens" else _objects(library, request):
-            print(json.dumps(fact), file=answers, flush=True)  # noqa: T201
+            print(json.dumps(fact), file=answers, flush=True)
     except PKCS11Error as failure:
-        print(json.dumps({"failed": type(failure).__name__}), file=answers, flush=True)  # noqa: T201
+        print(json.dumps({"failed": type(failure).__name__}), file=answers, flush=True)
     except RuntimeError:
-        print(json.dumps({"failed": "the library cannot be loaded"}), file=answers, flush=True)  # noqa: T201
-    print(json.dumps({"end": True}), file=answers, flush=True)  # noqa: T201
+        print(json.dumps({"failed": "the library cannot be loaded"}), file=answers, flush=True)
+    print(json.dumps({"end": True}), file=answers, flush=True)
 
 
 def _tokens(library: Any) -> Any:

@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from asn1crypto.core import ObjectIdentifier, OctetString
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x448, x25519
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -79,8 +80,8 @@ class Pkcs11:
 
     name: ClassVar[str] = "pkcs11"
     reads: ClassVar[tuple[str, ...]] = (
-        "pkcs11:C_GetSlotList", "pkcs11:C_GetTokenInfo", "pkcs11:C_OpenSession (read-only)", "pkcs11:C_Login (CKU_USER)",
-        "pkcs11:C_FindObjects", "pkcs11:C_GetAttributeValue",
+        "pkcs11:C_GetSlotList", "pkcs11:C_GetTokenInfo", "pkcs11:C_OpenSession (read-only)",
+        "pkcs11:C_Login (CKU_USER)", "pkcs11:C_FindObjects", "pkcs11:C_GetAttributeValue",
     )  # fmt: skip
     parallel: ClassVar[int] = 2
 
@@ -261,16 +262,15 @@ def _public_of(found: dict[str, Any]) -> PublicKeyTypes | None:
         if found["KEY_TYPE"] == "EC_MONTGOMERY":
             return _RAW_MONTGOMERY[len(point)].from_public_bytes(point)  # type: ignore[no-any-return]
         oid = ObjectIdentifier.load(bytes.fromhex(found["EC_PARAMS"])).dotted
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.get_curve_for_oid(ec.ObjectIdentifier(oid))(), point)
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.get_curve_for_oid(x509.ObjectIdentifier(oid))(), point)
     except (ValueError, TypeError, KeyError, LookupError, UnsupportedAlgorithm):
         return None
 
 
 def _certified(found: dict[str, Any]) -> PublicKeyTypes | None:
-    from cryptography.x509 import load_der_x509_certificate
-
     try:
-        return load_der_x509_certificate(bytes.fromhex(found.get("VALUE") or "")).public_key()  # type: ignore[return-value]
+        certificate = x509.load_der_x509_certificate(bytes.fromhex(found.get("VALUE") or ""))
+        return certificate.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "assess", "collect", "collectors", "compare", "coverage", "demo", "explain_rules", "export", "keys", "load",
-    "permissions", "places", "report", "score", "summary",
+    "permissions", "places", "report", "score", "summary", "validate",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -150,6 +150,13 @@ def explain_rules(*packs: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["pack", "rule", "clause", "mark", "says", "severity"])
 
 
+def validate(inv: Inventory, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """Whether the inventory keeps its data contract: schema, domains, uniqueness, freshness, coverage."""
+    from toolkit import quality
+
+    return quality.validate(inv, as_of=_moment(as_of))
+
+
 def score(inv: Inventory, *, as_of: datetime | None = None) -> pd.DataFrame:
     """Risk of each key and secret, worst first, with the reasons and the first thing to do."""
     from toolkit import correlation, risk
@@ -190,13 +197,19 @@ def export(inv: Inventory, form: str, path: str | Path) -> Path:
 
 def demo(workspace: str | Path = WORKSPACE, *, out: str | Path = "reports") -> tuple[Inventory, Path]:
     """Inventory this machine (trust store, SSH folders, this repository, a SoftHSM token) and report on it."""
+    import os
+    import shutil
     from pathlib import Path
 
-    from toolkit import demo as machine
+    from toolkit import softhsm
 
-    token = machine.token_for(Path(workspace))
-    names: Sequence[str] = ("keyfiles", "code", "pkcs11") if token else ("keyfiles", "code")
-    inv = collect(*names, into=workspace, **(token or {}))
+    names = ["keyfiles", "code"]
+    options: dict[str, Any] = {}
+    if softhsm.find() is not None and shutil.which("softhsm2-util"):
+        token = softhsm.make_token(Path(workspace).resolve() / "demo-token")
+        os.environ.update(token.environment())
+        names, options = [*names, "pkcs11"], {"modules": [token.module], "pin": token.pin}
+    inv = collect(*names, into=workspace, **options)
     return inv, report("risk_assessment", workspace=workspace, out=out)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """`security_strength_bits`: SP 800-57 part 1, 5.6.1. `nist_quantum_category`: 0 to 6, 0 none met (CycloneDX 1.7)."""
+    """Classical bits (SP 800-57 part 1, 5.6.1), and the NIST category, 0 to 6, 0 none met (CycloneDX 1.7)."""
 
     security_strength_bits: int | None = None
     nist_quantum_category: int | None = None

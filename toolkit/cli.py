@@ -56,12 +56,12 @@ def main() -> None:
 class _Collectors(click.Group):
     """One subcommand a collector, made from its constructor's signature when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         from toolkit import registry
 
         return list(registry.entries("collectors"))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         from toolkit import config, registry
 
         if cmd_name not in registry.entries("collectors"):
@@ -270,7 +270,7 @@ def _show(frame: pd.DataFrame, as_json: bool) -> None:
 
 def _cell(value: Any) -> str:
     if hasattr(value, "__iter__") and not isinstance(value, str):
-        return ", ".join(map(str, value))
+        return ", ".join(str(item) for item in value)
     if isinstance(value, float):
         return f"{value:.3g}"
     return "" if str(value) in {"<NA>", "nan", "None", "NaT"} else str(value)
@@ -292,9 +292,9 @@ def _show_worst(scores: pd.DataFrame) -> None:
     from rich.text import Text
 
     table = Table("risk", "band", "what and where", "why", "first thing to do", title="The worst of what was found")
-    for row in scores.itertuples(index=False):
-        why = "; ".join(list(row.reasons)[:2])
-        table.add_row(f"{row.score:.0f}", str(row.band), Text(str(row.locator)), Text(why), Text(str(row.todo)))
+    for row in scores.to_dict("records"):
+        why, where = "; ".join(list(row["reasons"])[:2]), Text(str(row["locator"]))
+        table.add_row(f"{row['score']:.0f}", str(row["band"]), where, Text(why), Text(str(row["todo"])))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

@@ -78,7 +78,8 @@ def _rows(both: pd.DataFrame, table: str, side: str) -> pd.DataFrame:
     for name, source in (("uid", _UID[table]), *((name, name) for name in ("collector", "target", "locator"))):
         out[name] = both[source + side].astype(STRING)
     empty: pd.Series[Any] = pd.Series([[]] * len(out), index=out.index, dtype=pd.ArrowDtype(TEXTS))
-    return out.assign(fields=empty, before=pd.NA, after=pd.NA).astype({"before": STRING, "after": STRING})
+    untold = pd.Series(pd.NA, index=out.index, dtype=STRING)
+    return out.assign(fields=empty, before=untold, after=untold)
 
 
 def _gone_or_unseen(missing: pd.DataFrame, new: Inventory) -> pd.Series[Any]:

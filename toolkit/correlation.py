@@ -147,7 +147,8 @@ def _certificates(certificates: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFram
         places=groups["locator"].nunique().astype("Int64"), is_trust_anchor=groups["is_trust_anchor"].max()
     )
     out = out.rename_axis("subject_uid").reset_index()
-    out["validity_days"] = ((out["not_after"] - out["not_before"]) / pd.Timedelta(days=1)).astype("Float64")
+    validity = (out["not_after"] - out["not_before"]).dt.total_seconds() / 86_400
+    out["validity_days"] = validity.astype("Float64")
     facts = keys.set_index("subject_uid")[["holds_secret", *_OF_THE_KEY]].rename(columns=_OF_THE_KEY)
     return out.join(facts, on="key_uid")[_CERTIFICATE_COLUMNS]
 

@@ -2,7 +2,8 @@
 
 A key with a public half is the SHA-256 of its *canonical* SubjectPublicKeyInfo: re-encoded from the public numbers,
 because the same RSA modulus under id-RSASSA-PSS and rsaEncryption, or an EC point compressed or with explicit
-parameters, has different SPKI bytes (RFC 5280 4.1.2.7, RFC 5480 2.1.1, RFC 8017 A.1). Prefixes tell what a uid rests on:
+parameters, has different SPKI bytes (RFC 5280 4.1.2.7, RFC 5480 2.1.1, RFC 8017 A.1). The prefix tells what a uid
+rests on:
 
 - `spki:`    canonical SubjectPublicKeyInfo; the same wherever the key turns up
 - `hmac:`    keyed fingerprint of secret material that was seen; comparable inside one workspace only
@@ -119,7 +120,7 @@ def public_facts(key: PublicKeyTypes) -> PublicFacts:
         return PublicFacts(uid, "DSA", None, key.key_size)
     # By name: naming `dh.DHPublicKey` warns, and the PQC classes come and go with cryptography's build.
     if type(key).__name__ == "DHPublicKey":
-        return PublicFacts(uid, "DH", None, key.key_size)
+        return PublicFacts(uid, "DH", None, getattr(key, "key_size", None))
     for kind in type(key).__mro__:
         if kind.__name__ in _FIXED:
             algorithm, parameter, size_bits = _FIXED[kind.__name__]

@@ -16,14 +16,14 @@ from toolkit.model import Reading
 class Watcher(Protocol):
     """Is told of each target as its reading ends."""
 
-    def __call__(self, reading: Reading) -> None: ...
+    def __call__(self, reading: Reading, /) -> None: ...
 
 
 @contextmanager
 def watching(name: str, *, shown: bool = True) -> Iterator[Watcher]:
     """A watcher for one collector's targets, on standard error."""
     if not shown:
-        yield lambda reading: None
+        yield lambda _: None
     elif sys.stderr.isatty():
         with _bar(name) as watcher:
             yield watcher
@@ -32,7 +32,7 @@ def watching(name: str, *, shown: bool = True) -> Iterator[Watcher]:
 
 
 def _line(reading: Reading) -> None:
-    print(
+    print(  # noqa: T201  # what a person watches
         f"{reading.collector}: {reading.target}: {reading.status}, {reading.rows:,} rows, {reading.gaps:,} gaps, "
         f"{reading.seconds:.1f} s",
         file=sys.stderr,

@@ -39,11 +39,14 @@ dates = {A.START_DATE: day(2025), A.END_DATE: day(2028)}
 old = {A.START_DATE: day(2018), A.END_DATE: day(2021)}
 inside = {A.EXTRACTABLE: False, A.SENSITIVE: True}
 leaky = {A.EXTRACTABLE: True, A.SENSITIVE: False}
+named = lambda number, label, private, public: {
+    "id": bytes([number]), "label": label, "store": True, "private_template": private, "public_template": public}
 with token.open(rw=True, user_pin=pin) as s:
-    s.generate_keypair(KeyType.RSA, 2048, id=b"\\x01", label="tls-frontend", store=True, private_template=inside, public_template=dates)
-    s.generate_keypair(KeyType.RSA, 1024, id=b"\\x02", label="legacy-partner", store=True, private_template=leaky, public_template=old)
-    curve = s.create_domain_parameters(KeyType.EC, {A.EC_PARAMS: encode_named_curve_parameters("secp256r1")}, local=True)
-    curve.generate_keypair(id=b"\\x03", label="code-signing", store=True, private_template=inside, public_template=dates)
+    s.generate_keypair(KeyType.RSA, 2048, **named(1, "tls-frontend", inside, dates))
+    s.generate_keypair(KeyType.RSA, 1024, **named(2, "legacy-partner", leaky, old))
+    p256 = {A.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
+    curve = s.create_domain_parameters(KeyType.EC, p256, local=True)
+    curve.generate_keypair(**named(3, "code-signing", inside, dates))
     s.generate_key(KeyType.AES, 256, id=b"\\x04", label="backup-master", store=True, template=inside)
     s.generate_key(KeyType.AES, 128, id=b"\\x05", label="exportable-dek", store=True, template=leaky)
     s.generate_key(KeyType.DES3, id=b"\\x06", label="payment-terminal", store=True, template=inside)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,10 +39,10 @@ TEXTS: Final = pa.list_(pa.string())
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its Arrow type or closed vocabulary, its meaning in a sentence, its unit if it has one."""
+    """A column: its meaning in a sentence and its unit, and its `kind`: an Arrow type, or a `StrEnum` it is one of."""
 
     name: str
-    kind: pa.DataType | type[StrEnum]
+    kind: Any
     says: str
     unit: str = ""
 
@@ -55,7 +54,7 @@ class Column:
     @property
     def dtype(self) -> ExtensionDtype:
         """The pandas dtype."""
-        if isinstance(self.kind, type):
+        if isinstance(self.kind, EnumType):
             return pd.CategoricalDtype([member.value for member in self.kind], ordered=True)
         return _PANDAS[self.kind]
 
@@ -314,12 +313,12 @@ def _series(column: Column, data: pa.ChunkedArray) -> pd.Series[Any]:
         position = known.get_indexer(data.dictionary.to_pandas())
         codes = data.indices.to_pandas()
         values = codes.map(dict(enumerate(position))).fillna(-1).astype("int8")
-        return pd.Series(pd.Categorical.from_codes(values, dtype=column.dtype))  # type: ignore[arg-type]
+        return pd.Series(pd.Categorical.from_codes(values, dtype=pd.CategoricalDtype(known, ordered=True)))
     # pandas' merge fails on an Arrow column that has no chunk at all.
     data = data if data.num_chunks else pa.chunked_array([pa.array([], column.arrow)])
-    if column.kind == TIME:
-        return data.to_pandas().astype(column.dtype)
-    return data.to_pandas(types_mapper={column.kind: column.dtype}.get)
+    mapper = None if column.kind == TIME else {column.kind: column.dtype}.get
+    series: pd.Series[Any] = data.to_pandas(types_mapper=mapper)
+    return series.astype(column.dtype) if column.kind == TIME else series
 
 
 def arrow_of(table: str, frame: pd.DataFrame) -> pa.Table:
@@ -408,7 +407,7 @@ def reference() -> str:
 
 
 def _dtype_words(column: Column) -> str:
-    if isinstance(column.kind, type):
+    if isinstance(column.kind, EnumType):
         return "category: " + ", ".join(f"`{member.value}`" for member in column.kind)
     return f"`{column.dtype}`"
 

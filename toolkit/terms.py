@@ -45,7 +45,10 @@ class KeyFunction(StrEnum):
 
 
 class Protection(StrEnum):
-    """What stands between the material and a thief, strongest last. The order is ours; SP 800-57 part 1, 5.6 and 6.1 name the means."""
+    """What stands between the material and a thief, strongest last.
+
+    The order is ours; SP 800-57 part 1, 6.1 and 6.2 name the means.
+    """
 
     NONE = "none"
     """In clear: whoever can read the place has the key."""
@@ -75,7 +78,7 @@ class Severity(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a rule says of a subject. Names after SCAP/XCCDF 1.2 result values, in our words; unknown is never a pass."""
+    """What a rule says of a subject, close to XCCDF 1.2's result values; unknown is never a pass."""
 
     PASS = "PASS"
     FAIL = "FAIL"

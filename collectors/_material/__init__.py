@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from collectors._material._build import Place
 from collectors._material._der import der_rows
@@ -44,7 +44,8 @@ def rows(
 ) -> Iterator[Key | Certificate | Gap]:
     """Everything that the bytes of one file hold, as rows.
 
-    `name` is the file's name: a hint for what a line means (known_hosts), and a promise (`*.pem`) whose breach is a Gap.
+    `name` is the file's name: a hint for what a line means (known_hosts), and a promise (`*.pem`) whose breach is
+    a Gap.
     """
     place = Place(collector, target, locator)
     found = False
@@ -69,7 +70,7 @@ def _rows(place: Place, data: bytes, name: str) -> Iterator[Key | Certificate | 
             yield from rfc4716_rows(place, data)
         yield from line_rows(place, data, name)
         for number, _ in enumerate(_AGE.finditer(data), 1):
-            seal = {"protected": False, "protection": Protection.NONE, "extractable": True}
+            seal: dict[str, Any] = {"protected": False, "protection": Protection.NONE, "extractable": True}
             yield place.at(f"age={number}").key(KeyType.PRIVATE_KEY, "age", None, algorithm="X25519", **seal)
 
 

@@ -174,8 +174,10 @@ def _spki(der: bytes) -> bytes:
 
 
 _SIGNATURES = {
-    oid.dotted_string: name for name, oid in vars(SignatureAlgorithmOID).items() if isinstance(oid, x509.ObjectIdentifier)
-}  # fmt: skip
+    oid.dotted_string: name
+    for name, oid in vars(SignatureAlgorithmOID).items()
+    if isinstance(oid, x509.ObjectIdentifier)
+}
 
 
 def _signature_name(certificate: x509.Certificate) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from collectors._material._build import Place, Rows, certificate_rows
 from toolkit.model import Key
@@ -59,11 +59,10 @@ def _entry_rows(place: Place, form: str, reader: _Reader) -> Rows:
         chain = [_certificate(reader) for _ in range(reader.number())]
         yield from _private_entry(here, form, alias, created, chain)
     elif tag == _TRUSTED:
-        for row in certificate_rows(here, _certificate(reader), label=alias, form=f"{form} certificate"):
-            yield row
+        yield from certificate_rows(here, _certificate(reader), label=alias, form=f"{form} certificate")
     elif tag == _SECRET:
         _skip_object(reader)
-        seal = {"protected": True, "protection": Protection.PASSPHRASE, "extractable": True}
+        seal: dict[str, Any] = {"protected": True, "protection": Protection.PASSPHRASE, "extractable": True}
         yield here.key(KeyType.SECRET_KEY, form, None, label=alias, created_at=created, **seal)
     else:
         raise ValueError("an entry of unknown kind")

@@ -31,7 +31,7 @@ _FORMS: Final = {"PRIVATE KEY": "PKCS#8", "RSA PRIVATE KEY": "PKCS#1", "EC PRIVA
 def pem_rows(place: Place, data: bytes) -> Rows:
     """Every block of the file, numbered from 1; a block that begins and does not end is told."""
     number, last = 0, 0
-    for number, found in enumerate(_BLOCK.finditer(data), 1):  # noqa: B007  # the last number is used below
+    for number, found in enumerate(_BLOCK.finditer(data), 1):  # the last number is used below
         yield from _block(place.at(f"pem={number}"), found[1].decode(), found[2])
         last = found.end()
     if _OPENED.search(data, last):

@@ -83,7 +83,7 @@ def _bag_rows(place: Place, bag: Any, opened: PublicKeyTypes | None) -> Rows:
 
 
 def _sealed(place: Place, key_type: KeyType, label: str | None) -> Any:
-    seal = {"protected": True, "protection": Protection.PASSPHRASE, "extractable": True}
+    seal: dict[str, Any] = {"protected": True, "protection": Protection.PASSPHRASE, "extractable": True}
     return place.key(key_type, "PKCS#12", None, label=label, **seal)
 
 
@@ -104,7 +104,7 @@ def _public(der: bytes, password: bytes | None) -> PublicKeyTypes | None:
 
 
 def _opened(der: bytes) -> tuple[list[bytes] | None, PublicKeyTypes | None]:
-    """If the empty password opens the file: the certificates of its encrypted parts, and its first key's public half."""
+    """If the empty password opens it: the certificates of its encrypted parts, and its first key's public half."""
     try:
         store = load_pkcs12(der, b"")
         public = store.key.public_key() if store.key else None

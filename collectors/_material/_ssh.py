@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
@@ -23,9 +23,7 @@ LINE: Final = re.compile(
     rb"(?:^|(?<=\s))((?:sk-)?(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp\d{3})(?:-cert-v01)?(?:@openssh\.com)?)"
     rb"[ \t]+([A-Za-z0-9+/]{40,}={0,2})[ \t]*([^\r\n]*)"
 )
-RFC4716: Final = re.compile(
-    rb"---- BEGIN SSH2 PUBLIC KEY ----\r?\n(.*?)\r?\n---- END SSH2 PUBLIC KEY ----", re.DOTALL
-)
+RFC4716: Final = re.compile(rb"---- BEGIN SSH2 PUBLIC KEY ----\r?\n(.*?)\r?\n---- END SSH2 PUBLIC KEY ----", re.DOTALL)
 
 
 def line_rows(place: Place, data: bytes, name: str) -> Rows:
@@ -131,7 +129,7 @@ def _private(place: Place, form: str, blob: bytes, *, sealed: bool, label: str |
         yield place.gap("a private key whose public half does not parse")
     elif ssh_fields(blob)[0].startswith(b"sk-"):
         # FIDO: the file holds a handle; the key is in the authenticator (PROTOCOL.u2f).
-        seal = {"protected": True, "protection": Protection.HARDWARE, "extractable": False}
+        seal: dict[str, Any] = {"protected": True, "protection": Protection.HARDWARE, "extractable": False}
         yield place.key(KeyType.PRIVATE_KEY, f"{form} (FIDO)", public, label=label, **seal)
     else:
         yield place.private(form, public, sealed=sealed, label=label)

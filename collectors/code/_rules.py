@@ -28,7 +28,7 @@ PEM: Final = "pem"
 # A token does not begin inside a word; but a word may end in the escape of a line end.
 _BEFORE: Final = rb"(?:(?<![A-Za-z0-9_])|(?<=\\[nrt]))"
 _AFTER: Final = rb"(?![A-Za-z0-9_])"
-_UPPER_BOUND: Final = re.compile(r"\{(\d+),\d*\}")
+_UPPER_BOUND: Final = re.compile(r"\{(\d+),\d*\}$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

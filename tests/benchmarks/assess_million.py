@@ -92,7 +92,7 @@ def measure(count: int) -> None:
     done = clock()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     rules = sum(len(pack.rules) for pack in packs)
-    print(  # noqa: T201  # a command's output
+    print(  # a command's output
         f"{count:>9,} keys: subjects {folded - start:.1f} s; assess by {rules} rules {assessed - folded:.1f} s, "
         f"{len(findings):,} findings in {held:,.0f} MB; summary {summed - assessed:.1f} s; "
         f"score {done - summed:.1f} s; "

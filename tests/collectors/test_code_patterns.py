@@ -29,7 +29,7 @@ def test_a_generated_token_is_found(name):
     """Every format is found in the places where people leave it."""
     for seed, frame in enumerate(['token = "{}"\n', "export X={}\n", "  key: {}", '{{"a":"{}"}}\n', "b\\n{}\\nc"]):
         token = example(RULES[name].example, Random(seed))
-        assert name in {rule for rule, _, _ in found_in(frame.replace("{{", "{").replace("}}", "}").replace("{}", token))}, frame  # noqa: E501  # fmt: skip
+        assert name in {rule for rule, _, _ in found_in(frame.replace("{{", "{").replace("}}", "}").replace("{}", token))}, frame  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -45,7 +45,7 @@ def test_what_only_looks_like_a_token_is_not_found(name):
 def test_a_preview_shows_the_public_prefix_only(name):
     """What is shown is the same for every token of the vendor."""
     rule = RULES[name]
-    previews = {shown for seed in range(4) for at, shown, _ in found_in(f" {example(rule.example, Random(seed))} ") if at == name}  # noqa: E501  # fmt: skip
+    previews = {shown for seed in range(4) for at, shown, _ in found_in(f" {example(rule.example, Random(seed))} ") if at == name}  # fmt: skip
     assert 1 == len({shown.split("…")[0] for shown in previews}), previews
 
 

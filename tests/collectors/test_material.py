@@ -52,7 +52,9 @@ def test_traditional_and_ssh_spellings_are_the_same_key(tool, tmp_path):
     tool("openssl", "rsa", "-in", "k", "-RSAPublicKey_out", "-out", "p1.pem")
     (tmp_path / "ssh2.pub").write_bytes(tool("ssh-keygen", "-e", "-m", "RFC4716", "-f", "k.pub").stdout)
     tool("openssl", "rsa", "-in", "k", "-pubout", "-out", "spki.pem")
-    uids = {keys(tmp_path / name, KeyType.PUBLIC_KEY)[0].key_uid for name in ("k.pub", "p1.pem", "ssh2.pub", "spki.pem")}
+    uids = {
+        keys(tmp_path / name, KeyType.PUBLIC_KEY)[0].key_uid for name in ("k.pub", "p1.pem", "ssh2.pub", "spki.pem")
+    }
     assert uids == {keys(tmp_path / "k")[0].key_uid}
     tool("ssh-keygen", "-q", "-p", "-N", "", "-f", "k")
     assert uids == {keys(tmp_path / "k")[0].key_uid}

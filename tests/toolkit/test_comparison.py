@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 def key(place: str, **more) -> Key:
     """A key at a place."""
-    return Key(**{"key_uid": f"spki:{place}", "collector": "c", "target": "t", "locator": place, "key_type": KeyType.PRIVATE_KEY, **more})  # noqa: E501  # fmt: skip
+    return Key(**{"key_uid": f"spki:{place}", "collector": "c", "target": "t", "locator": place, "key_type": KeyType.PRIVATE_KEY, **more})  # fmt: skip
 
 
 def inventory(*rows, status=ReadingStatus.READ) -> Inventory:
@@ -25,7 +25,7 @@ def inventory(*rows, status=ReadingStatus.READ) -> Inventory:
     builder = Builder()
     for row in rows:
         builder.add(row)
-    builder.add(Reading(collector="c", target="t", status=status, rows=1, gaps=0, seconds=0, started_at=NOW, run_id="r"))  # noqa: E501  # fmt: skip
+    builder.add(Reading(collector="c", target="t", status=status, rows=1, gaps=0, seconds=0, started_at=NOW, run_id="r"))  # fmt: skip
     return Inventory.of(builder)
 
 

@@ -11,8 +11,6 @@ import textwrap
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-import pytest
-
 from toolkit import inventory
 from toolkit.errors import SourceBroken, SourceDenied
 from toolkit.model import Key, Target

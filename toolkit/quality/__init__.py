@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Final
@@ -42,7 +42,7 @@ _DTYPES: Final = {
     "check": _STRING,
     "column": _STRING,
     "severity": pd.CategoricalDtype(["warning", "critical"], ordered=True),
-    "verdict": pd.CategoricalDtype([verdict.value for verdict in Verdict]),
+    "verdict": pd.CategoricalDtype([Verdict.PASS.value, Verdict.FAIL.value, Verdict.NOT_APPLICABLE.value]),
     "seen": pd.Int64Dtype(),
     "unexpected": pd.Int64Dtype(),
     "examples": pd.ArrowDtype(TEXTS),
@@ -99,9 +99,12 @@ def _example(check: Check, source: pd.DataFrame, position: int) -> str:
         return str(source["column"].iloc[position])
     uids = [name for name in source.columns if name.endswith("_uid")]
     for name in ("locator", "target", *uids):
-        if name in source.columns and name != check.column and isinstance(told := source[name].iloc[position], str):
-            if re.match(URI, told) or _UID.fullmatch(told):
-                return told
+        # A value that breaks its own check is not shown: nobody knows what it is.
+        if name not in source.columns or name == check.column:
+            continue
+        told = str(source[name].iloc[position])
+        if re.match(URI, told) or _UID.fullmatch(told):
+            return told
     return f"row {position}"
 
 
@@ -196,12 +199,14 @@ class _Engine:
 
     def ask(self, asked: Sequence[Check], frame: pd.DataFrame) -> list[_Answer]:
         """The answers, in order; the rows that break a check are looked for only where it failed."""
-        askable = {number: check for number, check in enumerate(asked) if check.needs <= set(frame.columns)}
+        why_not = {number: _why_not(check, frame) for number, check in enumerate(asked)}
+        askable = {number: asked[number] for number, why in why_not.items() if why is None}
         told = self._run(askable, frame, "BASIC")
         failed = {n: askable[n] for n, result in told.items() if not result.success and _unexpected(result)}
         broken = {n: result.result for n, result in self._run(failed, frame, "SUMMARY").items()}
         return [
-            _answer(asked[n], told[n], frame, broken.get(n, {})) if n in told else _UNASKABLE for n in range(len(asked))
+            _answer(told[n], len(frame), broken.get(n, {})) if why is None else _nothing(why)
+            for n, why in why_not.items()
         ]
 
     def _run(self, asked: Mapping[int, Check], frame: pd.DataFrame, form: str) -> dict[int, Any]:
@@ -220,32 +225,33 @@ class _Engine:
         return make(**check.arguments, **where, meta={"number": number})
 
 
-_UNASKABLE: Final = _Answer(
-    verdict=Verdict.NOT_APPLICABLE, note="not looked at: a column it needs is missing or of another type"
-)
+def _why_not(check: Check, frame: pd.DataFrame) -> str | None:
+    """Why a check cannot be asked at all. great-expectations would say success of an empty table."""
+    if not check.needs <= set(frame.columns):
+        return "a column it needs is missing or of another type"
+    return "no rows" if check.needs and frame.empty else None
 
 
-def _answer(check: Check, told: Any, frame: pd.DataFrame, broken: Mapping[str, Any]) -> _Answer:
+def _nothing(why: str) -> _Answer:
+    return _Answer(verdict=Verdict.NOT_APPLICABLE, seen=0, note=why)
+
+
+def _answer(told: Any, rows: int, broken: Mapping[str, Any]) -> _Answer:
     result, verdict = told.result, Verdict.PASS if told.success else Verdict.FAIL
-    if "observed_value" in result:  # of the column or table as a whole: there is no row to point at
+    if "observed_value" in result:  # of the table or column as a whole: there is no row to point at
         value = result["observed_value"]
-        if pd.isna(value):
-            return _Answer(verdict=Verdict.NOT_APPLICABLE, seen=0, note="no rows")
-        return _Answer(verdict=verdict, seen=len(frame), note=f"found {value}")
-    if "element_count" not in result:  # it raised; its message may quote a value
+        return (
+            _nothing("no value is known")
+            if pd.isna(value)
+            else _Answer(verdict=verdict, seen=rows, note=f"found {value}")
+        )
+    if "element_count" not in result:  # it raised, and its message may quote a value
         return _Answer(verdict=Verdict.FAIL, note="could not be looked at")
     seen = result["element_count"] - result.get("missing_count", 0)
-    if not seen:
-        return _Answer(verdict=Verdict.NOT_APPLICABLE, seen=0, note=_why_nothing(check, frame, result))
+    if not seen:  # again a success that says nothing
+        return _nothing("no row of that kind" if not result["element_count"] else "no value is known")
     positions = tuple(broken.get("partial_unexpected_index_list", ())[:_EXAMPLES])
     return _Answer(verdict=verdict, seen=seen, unexpected=_unexpected(told), positions=positions)
-
-
-def _why_nothing(check: Check, frame: pd.DataFrame, result: Mapping[str, Any]) -> str:
-    """Why a success of great-expectations is none: it says True of nothing."""
-    if not len(frame):
-        return "no rows"
-    return "no row of that kind" if check.when and not result["element_count"] else "no value is known"
 
 
 def _unexpected(told: Any) -> int:
