@@ -22,6 +22,11 @@ from toolkit.terms import GapScope, GapStatus, KeyType, Protection
 
 T = TypeVar("T")
 Rows = Iterator[Key | Certificate | Gap]
+# What cryptography raises on certificates and keys that are not what they claim to be.
+MALFORMED = (
+    ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ def certificate_rows(place: Place, der: bytes, *, label: str | None = None, form
     """A certificate and the public key in it; what is malformed inside is a field's gap."""
     try:
         certificate = x509.load_der_x509_certificate(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except MALFORMED:
         yield place.gap("not a certificate that parses (RFC 5280)")
         return
     gaps: list[Gap] = []
@@ -94,7 +99,7 @@ def certificate_rows(place: Place, der: bytes, *, label: str | None = None, form
     def field(name: str, read: Callable[[], T]) -> T | None:
         try:
             return read()
-        except (ValueError, TypeError, KeyError, UnsupportedAlgorithm, x509.ExtensionNotFound) as failure:
+        except (*MALFORMED, KeyError, x509.ExtensionNotFound) as failure:
             if not isinstance(failure, x509.ExtensionNotFound):
                 gaps.append(place.gap(f"{name} of the certificate does not parse", field=name))
             return None

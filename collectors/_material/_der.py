@@ -6,12 +6,11 @@ import warnings
 
 from asn1crypto import cms, core, keys
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from collectors._material._build import Place, Rows, certificate_rows
-from collectors._material._pkcs12 import is_pkcs12, pkcs12_rows
+from collectors._material._build import MALFORMED, Place, Rows, certificate_rows
+from collectors._material._pkcs12 import ASN1, is_pkcs12, pkcs12_rows
 from collectors._material._public import pkcs1_public, public_of_spki
 from toolkit.errors import SourceBroken
 from toolkit.terms import KeyType
@@ -41,7 +40,7 @@ def private_of(der: bytes) -> PrivateKeyTypes | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a weak or old key is what we are here to find
             return load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except MALFORMED:
         return None
 
 
@@ -59,7 +58,7 @@ def request_rows(place: Place, der: bytes) -> Rows:
         request = x509.load_der_x509_csr(der)
         name = request.subject.rfc4514_string() or None
         yield place.key(KeyType.PUBLIC_KEY, "PKCS#10 request", request.public_key(), label=name)
-    except (ValueError, TypeError, UnsupportedAlgorithm, SourceBroken):
+    except (*MALFORMED, SourceBroken):
         yield place.gap("not a certificate request that parses (RFC 2986)")
 
 
@@ -68,7 +67,7 @@ def pkcs7_rows(place: Place, der: bytes) -> Rows:
     try:
         bundle = cms.ContentInfo.load(der)["content"]["certificates"]
         certificates = [choice.chosen.dump() for choice in bundle if choice.name == "certificate"]
-    except (ValueError, TypeError, KeyError):
+    except ASN1:
         yield place.gap("not a PKCS#7 bundle that parses (RFC 5652)")
         return
     for number, certificate in enumerate(certificates, 1):
@@ -80,21 +79,21 @@ def is_encrypted_pkcs8(der: bytes) -> bool:
     try:
         sealed = keys.EncryptedPrivateKeyInfo.load(der, strict=True)
         return bool(sealed["encrypted_data"].native) and sealed["encryption_algorithm"]["algorithm"].native is not None
-    except (ValueError, TypeError, KeyError):
+    except ASN1:
         return False
 
 
 def _is_pkcs8(der: bytes) -> bool:
     try:
         return keys.PrivateKeyInfo.load(der)["private_key_algorithm"]["algorithm"].native is not None
-    except (ValueError, TypeError, KeyError):
+    except ASN1:
         return False
 
 
 def _is_certificate(der: bytes) -> bool:
     try:
         x509.load_der_x509_certificate(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except MALFORMED:
         return False
     return True
 
@@ -102,7 +101,7 @@ def _is_certificate(der: bytes) -> bool:
 def _is_request(der: bytes) -> bool:
     try:
         x509.load_der_x509_csr(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except MALFORMED:
         return False
     return True
 
@@ -111,5 +110,5 @@ def _is_pkcs7(der: bytes) -> bool:
     try:
         outer = core.Sequence.load(der)
         return bool(outer[0].native == "1.2.840.113549.1.7.2")
-    except (ValueError, TypeError, KeyError, IndexError):
+    except ASN1:
         return False

@@ -20,8 +20,9 @@ from collectors._material._ssh import openssh_private_rows
 from toolkit.terms import KeyType
 
 BEGIN: Final = b"-----BEGIN "
-_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9][A-Z0-9 ]{2,40})-----(.*?)-----END \1-----", re.DOTALL)
-_OPENED: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]*(?:PRIVATE KEY|CERTIFICATE|PUBLIC KEY)[A-Z0-9 ]*)-----")
+# One mark at a time: a pattern over whole blocks would go over the file again for each block that does not end.
+_MARK: Final = re.compile(rb"-----(BEGIN|END) ([A-Z0-9][A-Z0-9 ]{2,40})-----")
+_NAMES_A_KEY: Final = re.compile(r"PRIVATE KEY|CERTIFICATE|PUBLIC KEY")
 _CERTIFICATES: Final = {"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"}
 _REQUESTS: Final = {"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"}
 _ALGORITHMS: Final = {"RSA PRIVATE KEY": "RSA", "EC PRIVATE KEY": "EC", "DSA PRIVATE KEY": "DSA"}
@@ -30,12 +31,23 @@ _FORMS: Final = {"PRIVATE KEY": "PKCS#8", "RSA PRIVATE KEY": "PKCS#1", "EC PRIVA
 
 def pem_rows(place: Place, data: bytes) -> Rows:
     """Every block of the file, numbered from 1; a block that begins and does not end is told."""
-    number, last = 0, 0
-    for number, found in enumerate(_BLOCK.finditer(data), 1):  # the last number is used below
-        yield from _block(place.at(f"pem={number}"), found[1].decode(), found[2])
-        last = found.end()
-    if _OPENED.search(data, last):
-        yield place.at(f"pem={number + 1}").gap("a PEM block begins here and does not end")
+    number, opened = 0, None
+    for mark in _MARK.finditer(data):
+        begins, label = mark[1] == b"BEGIN", mark[2].decode()
+        if opened and not begins and opened[0] == label:
+            yield from _block(place.at(f"pem={number}"), label, data[opened[1] : mark.start()])
+            opened = None
+        elif begins:
+            if opened:
+                yield from _unended(place.at(f"pem={number}"), opened[0])
+            number, opened = number + 1, (label, mark.end())
+    if opened:
+        yield from _unended(place.at(f"pem={number}"), opened[0])
+
+
+def _unended(place: Place, label: str) -> Rows:
+    if _NAMES_A_KEY.search(label):
+        yield place.gap("a PEM block begins here and does not end")
 
 
 def _block(place: Place, label: str, text: bytes) -> Rows:

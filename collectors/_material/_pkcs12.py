@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 from collectors._material._build import Place, Rows, certificate_rows
 from toolkit.terms import GapStatus, KeyType, Protection
 
-_ASN1: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+# asn1crypto parses lazily: any touch of a malformed object may raise any of these.
+ASN1: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
 def is_pkcs12(der: bytes) -> bool:
@@ -26,7 +27,7 @@ def is_pkcs12(der: bytes) -> bool:
     try:
         pfx = pkcs12.Pfx.load(der)
         return bool(pfx["version"].native == "v3" and pfx["auth_safe"]["content_type"].native)
-    except _ASN1:
+    except ASN1:
         return False
 
 
@@ -35,7 +36,7 @@ def pkcs12_rows(place: Place, der: bytes) -> Rows:
     try:
         safes = list(pkcs12.Pfx.load(der).authenticated_safe)
         bags = list(_bags(safes))
-    except _ASN1:
+    except ASN1:
         yield place.gap("not a PKCS#12 file that parses (RFC 7292)")
         return
     opened, first = _opened(der)
@@ -43,8 +44,12 @@ def pkcs12_rows(place: Place, der: bytes) -> Rows:
         public = None
         if opened is not None and bag["bag_id"].native == "pkcs8_shrouded_key_bag":
             # The library opens PKCS#12's own encryption for the first key only; a second may still open by itself.
-            public, first = _shrouded(_inner(bag)) or first, None
-        yield from _bag_rows(place.at(f"bag={number}"), bag, public)
+            public, first = _shrouded(bag) or first, None
+        here = place.at(f"bag={number}")
+        try:
+            yield from list(_bag_rows(here, bag, public))
+        except ASN1:
+            yield here.gap("a PKCS#12 bag that does not parse (RFC 7292)")
     for number, certificate in enumerate(opened or (), 1):
         yield from certificate_rows(place.at(f"certificate={number}"), certificate, form="PKCS#12 certificate")
     sealed = [safe for safe in safes if safe["content_type"].native != "data"]
@@ -52,6 +57,8 @@ def pkcs12_rows(place: Place, der: bytes) -> Rows:
         yield place.gap(
             f"{len(sealed)} part(s) are encrypted: the certificates in them are not seen",
             status=GapStatus.NOT_ASKED,
+            # A field's: the file itself was read whole, and its sealed keys are rows.
+            field="certificates",
             advice="its keys are listed as sealed; open it with its password to see the certificates",
         )
         if not bags:
@@ -92,8 +99,11 @@ def _inner(bag: Any) -> bytes:
     return inner
 
 
-def _shrouded(der: bytes) -> PublicKeyTypes | None:
-    return _public(der, b"")
+def _shrouded(bag: Any) -> PublicKeyTypes | None:
+    try:
+        return _public(_inner(bag), b"")
+    except ASN1:
+        return None
 
 
 def _public(der: bytes, password: bytes | None) -> PublicKeyTypes | None:
@@ -122,6 +132,6 @@ def _label(bag: Any) -> str | None:
     try:
         attributes = bag["bag_attributes"]
         names = [a["values"][0].native for a in attributes if a["type"].native == "friendly_name"]
-    except _ASN1:
+    except ASN1:
         return None
     return str(names[0]) if names and names[0] else None
