@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Final
+from typing import Any, Final
 
 from asn1crypto import core, keys
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -44,18 +44,21 @@ def _explicit_curve(der: bytes) -> PublicKeyTypes | None:
         domain = info["algorithm"]["parameters"].chosen
         prime = domain["field_id"]["parameters"].native
         curve = _PRIMES.get(prime) if isinstance(prime, int) else None
-        # A curve of the same prime but another base point is another group, whatever it calls itself.
-        if curve is None or not _same_base(curve, domain["base"].contents):
+        if curve is None or not _is_curve(curve, prime, domain):
             return None
         return ec.EllipticCurvePublicKey.from_encoded_point(curve, bytes(info["public_key"]))
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def _same_base(curve: ec.EllipticCurve, base: bytes) -> bool:
-    generator = ec.derive_private_key(1, curve).public_key().public_numbers().x
+def _is_curve(curve: ec.EllipticCurve, prime: int, domain: Any) -> bool:
+    """Same prime, coefficient a and base point: b follows from them (the trick of CVE-2020-0601 changes the base)."""
+    generator = ec.derive_private_key(1, curve).public_key().public_numbers()
     width = (curve.key_size + 7) // 8
-    return base[1 : 1 + width] == generator.to_bytes(width, "big")
+    base, x = domain["base"].contents, generator.x.to_bytes(width, "big")
+    is_base = base in (b"\x04" + x + generator.y.to_bytes(width, "big"), bytes([2 + generator.y % 2]) + x)
+    a = int.from_bytes(domain["curve"]["a"].native, "big")
+    return is_base and a == (0 if isinstance(curve, ec.SECP256K1) else prime - 3)
 
 
 def ssh_blob(text: bytes) -> bytes | None:

@@ -7,13 +7,14 @@ Refuses to: read the repository's config, follow links among its refs, fetch, lo
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -107,6 +108,7 @@ class Git:
                 stdin=stdin, stdout=subprocess.PIPE, stderr=said,
             )  # fmt: skip
             try:
+                _widened(process.stdout)
                 yield process
             finally:
                 process.kill()
@@ -168,6 +170,13 @@ def borrowed(layout: Layout) -> Iterator[Git]:
         if layout.is_shallow:
             (made / "shallow").write_text(_ids((layout.common / "shallow").read_text("utf-8", "replace")))
         yield Git(program, folder, layout.root if layout.has_worktree else None, head)
+
+
+def _widened(pipe: IO[bytes] | None) -> None:
+    """A wide pipe lets git run on while a chunk is scanned; where the system refuses, a narrow one does too."""
+    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
 
 
 def _ids(text: str) -> str:
