@@ -207,6 +207,7 @@ class _Token:
             row,
             protected=True,
             protection=Protection.HARDWARE if self._is_hardware() else Protection.TOKEN,
+            is_exposed=False,  # who reads it has the PIN; that it may leave is another question
             extractable=found.get("EXTRACTABLE"),
             sensitive=found.get("SENSITIVE"),
         )

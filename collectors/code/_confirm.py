@@ -24,10 +24,10 @@ from toolkit.identity import Fingerprinter
 BEHIND: Final = 512
 AHEAD: Final = 32 << 10  # the PEM of a 16,384 bit RSA key has 13 kB
 MARGIN: Final = AHEAD + BEHIND
+# Short words only as people write them: in any mix of cases they would strike one random token in a thousand.
 _PLACEHOLDER: Final = re.compile(
-    rb"example|placeholder|your[-_]?|changeme|change_me|redacted|dummy|sample|insert|replace|xxxx|\*\*\*|\.\.\.|"
-    rb"0123456789abc|123456789012345|abcdefgh|(.)\1{7}|<[a-z]|\$\{|\{\{|%\(|fake|t0ken|deadbeefdeadbeef",
-    re.IGNORECASE,
+    rb"(?i:example|placeholder|changeme|change_me|redacted|dummy|sample|insert|replace)|your|YOUR|fake|FAKE|xxxx|XXXX|"
+    rb"\*\*\*|\.\.\.|0123456789abc|123456789012345|abcdefgh|(.)\1{7}|<[a-z]|\$\{|\{\{|%\(|deadbeefdeadbeef"
 )
 
 

@@ -10,14 +10,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from collectors.code import Code
-from collectors.code._confirm import MARGIN
 from collectors.code._examples import example
-from collectors.code._scan import Scanner
-from collectors.code._stream import BlobStream, Joined
 from toolkit.errors import ConfigError, SourceBroken
 from toolkit.identity import Fingerprinter
 from toolkit.model import Certificate, Gap, Key, Secret
@@ -25,7 +20,6 @@ from toolkit.terms import GapScope, GapStatus, KeyType, Severity
 from toolkit.testing import CollectorContract
 
 PEPPER = Fingerprinter(b"p" * 32)
-HOUSE = Path(__file__).resolve().parents[2]
 
 
 def token(seed: int) -> str:
@@ -336,6 +330,21 @@ def test_packed_repositories_give_what_loose_ones_give(repo):
     assert sorted(map(repr, loose)) == sorted(map(repr, read(repo.folder)))
 
 
+def test_blobs_larger_than_the_buffer_give_the_same_rows(repo, tmp_path):
+    """A blob read in pieces says the same lines, columns and keys as one read whole."""
+    filler = "line\n" * 40_000
+    repo.commit(a__py=f"{filler}T = '{token(1)}'\n{filler}{new_key(tmp_path)}{filler}", b__py=token(2))
+    whole = Code(paths=(str(repo.folder),), fingerprinter=PEPPER)
+    pieces = Code(paths=(str(repo.folder),), fingerprinter=PEPPER)
+    pieces._chunk = 1024
+    (target,) = whole.targets()
+
+    rows = list(whole.collect(target))
+
+    assert (40_001, 6) in {(row.line, row.column) for row in of(Secret, rows)}
+    assert rows == list(pieces.collect(target))
+
+
 def test_empty_repositories_are_read(repo):
     """No commit, no secret, no complaint."""
     assert [] == read(repo.folder)
@@ -370,50 +379,3 @@ def test_no_row_shows_a_value(repo, tmp_path):
 
     assert token(1)[8:] not in told
     assert key.splitlines()[2] not in told
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    chunk=st.integers(64, 200_000),
-    before=st.lists(st.integers(0, 300_000), min_size=1, max_size=4),
-    step=st.integers(1, 70_000),
-)
-def test_where_the_stream_is_cut_changes_nothing(chunk, before, step):
-    """Any chunk size gives the same findings, each once, at the same places."""
-    blobs = []
-    for number, size in enumerate(before):
-        parts = [b"line\n" * (size // 5), token(number).encode(), b"\n" * step, token(99).encode(), b" "]
-        blobs.append(b"".join(parts))
-    frames = [b"%d blob %d\n%b\n" % (n, len(b), b) for n, b in enumerate(blobs)]
-    want = {
-        (b"%d" % n, blob.find(text), blob.count(b"\n", 0, blob.find(text)) + 1)
-        for n, blob in enumerate(blobs)
-        for text in (token(n).encode(), token(99).encode())
-    }
-
-    def parts():
-        data, at = b"".join(frames), 0
-        while at < len(data):
-            yield data[at : at + step]
-            at += step
-
-    stream = BlobStream(Joined(parts()).readinto, chunk=chunk, margin=MARGIN)
-    hits = [(h.name, h.offset, h.line) for h in Scanner(PEPPER, lambda _h, _v: None).hits(stream)]
-
-    assert len(hits) == len(set(hits))
-    assert want == set(hits)
-    assert len(blobs) == stream.finished
-
-
-def test_our_own_tree_gives_no_finding():
-    """Patterns, tests and examples hold no secret: they are made when they run."""
-    names = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=HOUSE, capture_output=True).stdout
-    data = [(name, HOUSE / os.fsdecode(name)) for name in names.split(b"\0") if name]
-    texts = [(name, path.read_bytes()) for name, path in data if path.is_file() and not path.is_symlink()]
-    stream = BlobStream(
-        Joined(b"%d blob %d\n%b\n" % (n, len(t), t) for n, (_, t) in enumerate(texts)).readinto, margin=MARGIN
-    )
-
-    hits = list(Scanner(PEPPER, lambda _h, _v: None).hits(stream))
-
-    assert [] == [(texts[int(h.name)][0], h.line, h.rule.id) for h in hits if h.rule.is_secret]

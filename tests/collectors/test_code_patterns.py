@@ -1,10 +1,15 @@
-"""The token formats: each finds what its vendor documents, and leaves what only looks like it."""
+"""The token formats and the stream they are looked for in: what is documented is found, wherever it was cut."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
 from random import Random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from collectors.code._confirm import MARGIN
 from collectors.code._examples import example
@@ -13,14 +18,21 @@ from collectors.code._scan import Scanner
 from collectors.code._stream import BlobStream, Joined
 from toolkit.identity import Fingerprinter
 
+PEPPER = Fingerprinter(b"p" * 32)
+HOUSE = Path(__file__).resolve().parents[2]
 RULES = {rule.id: rule for rule in rules()}
+
+
+def token(seed: int) -> str:
+    """A GitHub token that never was."""
+    return example("ghp_{base62:30}{crc32}", Random(seed))
 
 
 def found_in(text: str) -> list[tuple[str, str, float]]:
     """Rule, preview and confidence of every finding in a file of this text."""
     data = text.encode()
     stream = BlobStream(Joined([b"a blob %d\n" % len(data), data, b"\n"]).readinto, chunk=4096, margin=MARGIN)
-    scanner = Scanner(Fingerprinter(bytes(32)), lambda _hit, _value: None)
+    scanner = Scanner(PEPPER, lambda _hit, _value: None)
     return [(hit.rule.id, hit.preview, hit.confidence) for hit in scanner.hits(stream)]
 
 
@@ -60,3 +72,50 @@ def test_a_checksum_that_fits_is_nearly_certain():
     token = example("ghp_{base62:30}{crc32}", Random(1))
 
     assert [("github-personal-access-token", "ghp_… (40 characters)", 0.99)] == found_in(token)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    chunk=st.integers(64, 200_000),
+    before=st.lists(st.integers(0, 300_000), min_size=1, max_size=4),
+    step=st.integers(1, 70_000),
+)
+def test_where_the_stream_is_cut_changes_nothing(chunk, before, step):
+    """Any chunk size gives the same findings, each once, at the same places."""
+    blobs = []
+    for number, size in enumerate(before):
+        parts = [b"line\n" * (size // 5), token(number).encode(), b"\n" * step, token(99).encode(), b" "]
+        blobs.append(b"".join(parts))
+    frames = [b"%d blob %d\n%b\n" % (n, len(b), b) for n, b in enumerate(blobs)]
+    want = {
+        (b"%d" % n, blob.find(text), blob.count(b"\n", 0, blob.find(text)) + 1)
+        for n, blob in enumerate(blobs)
+        for text in (token(n).encode(), token(99).encode())
+    }
+
+    def parts():
+        data, at = b"".join(frames), 0
+        while at < len(data):
+            yield data[at : at + step]
+            at += step
+
+    stream = BlobStream(Joined(parts()).readinto, chunk=chunk, margin=MARGIN)
+    hits = [(h.name, h.offset, h.line) for h in Scanner(PEPPER, lambda _h, _v: None).hits(stream)]
+
+    assert len(hits) == len(set(hits))
+    assert want == set(hits)
+    assert len(blobs) == stream.finished
+
+
+def test_our_own_tree_gives_no_finding():
+    """Patterns, tests and examples hold no secret: they are made when they run."""
+    names = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=HOUSE, capture_output=True).stdout
+    data = [(name, HOUSE / os.fsdecode(name)) for name in names.split(b"\0") if name]
+    texts = [(name, path.read_bytes()) for name, path in data if path.is_file() and not path.is_symlink()]
+    stream = BlobStream(
+        Joined(b"%d blob %d\n%b\n" % (n, len(t), t) for n, (_, t) in enumerate(texts)).readinto, margin=MARGIN
+    )
+
+    hits = list(Scanner(PEPPER, lambda _h, _v: None).hits(stream))
+
+    assert [] == [(texts[int(h.name)][0], h.line, h.rule.id) for h in hits if h.rule.is_secret]

@@ -135,7 +135,7 @@ def _is_sound(column: Column, frame: pd.DataFrame) -> bool:
     return column.name in frame.columns and str(frame[column.name].dtype) == str(column.dtype)
 
 
-def _plain(values: pd.Series[Any]) -> np.ndarray[Any, Any] | pd.api.extensions.ExtensionArray:
+def _plain(values: pd.Series[Any]) -> Any:
     """The values as great-expectations takes them: it trips over Arrow lists, and over NA in a comparison."""
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return values.array
@@ -168,7 +168,7 @@ def _accounts(inv: Inventory) -> pd.DataFrame:
 
 
 def _counts(table: str, frame: pd.DataFrame) -> dict[str, Any]:
-    nothing = {"found_rows": 0.0, "found_gaps": 0.0, "hiding_gaps": 0.0}
+    nothing: dict[str, Any] = {"found_rows": 0.0, "found_gaps": 0.0, "hiding_gaps": 0.0}
     untold = {"told_rows": np.nan, "told_gaps": np.nan, "status": None}
     if table == "readings":
         told = {"told_rows": _plain(frame["rows"]), "told_gaps": _plain(frame["gaps"])}
