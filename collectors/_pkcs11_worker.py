@@ -23,9 +23,13 @@ from pkcs11.exceptions import (
     AttributeSensitive,
     AttributeTypeInvalid,
     FunctionFailed,
+    PinExpired,
     PinIncorrect,
+    PinInvalid,
+    PinLenRange,
     PinLocked,
     PKCS11Error,
+    UserPinNotInitialized,
 )
 
 _COMMON: Final = (
@@ -43,6 +47,14 @@ _ASKED: Final = {
     ObjectClass.CERTIFICATE: (*_COMMON, "VALUE"),
 }
 _RISKY: Final = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED
+_PIN_REFUSED: Final[dict[type[Exception], str]] = {
+    PinIncorrect: "the PIN is wrong",
+    PinInvalid: "the PIN is wrong",
+    PinLenRange: "the PIN is wrong",
+    PinLocked: "the PIN is locked",
+    PinExpired: "the PIN has expired",
+    UserPinNotInitialized: "the token has no user PIN yet",
+}
 _BATCH: Final = 1000
 
 
@@ -99,7 +111,10 @@ def _token(slot: Any, token: Any) -> dict[str, Any]:
 
 def _objects(library: Any, request: dict[str, Any]) -> Any:
     for slot in library.get_slots(token_present=True):
-        token = slot.get_token()
+        try:
+            token = slot.get_token()
+        except PKCS11Error:
+            continue  # another slot's failure was told by the listing
         facts = _token(slot, token)
         if (facts["label"], facts["serial"]) == (request["label"], request["serial"]):
             yield {"token": facts}
@@ -116,11 +131,8 @@ def _read(token: Any, pin: str | None) -> Any:
         yield {"login": "not-asked"}
     try:
         session = token.open(rw=False, user_pin=pin, attribute_mapper=_Lenient())
-    except (PinIncorrect, PinLocked) as wrong:
-        yield {
-            "login": "refused",
-            "why": "the PIN is wrong" if isinstance(wrong, PinIncorrect) else "the PIN is locked",
-        }
+    except tuple(_PIN_REFUSED) as wrong:
+        yield {"login": "refused", "why": _PIN_REFUSED[type(wrong)]}
         session = token.open(rw=False, attribute_mapper=_Lenient())
     refused: set[str] = set()
     with session:

@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from collectors._material import rows as material_rows
 from toolkit.errors import ConfigError, SourceBroken, SourceUnreachable
-from toolkit.identity import keeper_uid, public_facts
+from toolkit.identity import PublicFacts, keeper_uid, public_facts
 from toolkit.model import Gap, Key, Row, Target
 from toolkit.terms import GapScope, GapStatus, KeyFunction, KeyType, Origin, Protection
 
@@ -51,6 +51,7 @@ _WELL_KNOWN: Final = (
 # Software that sets CKF_HW_SLOT or is known not to be hardware, by manufacturer.
 _SOFTWARE: Final = ("softhsm", "mozilla", "opencryptoki")
 _SECONDS: Final = 120
+_SPENT: Final = {"login": "refused", "why": "the PIN was tried before in this run"}
 _CLASSES: Final = {
     "PRIVATE_KEY": (KeyType.PRIVATE_KEY, "private"),
     "PUBLIC_KEY": (KeyType.PUBLIC_KEY, "public"),
@@ -66,7 +67,10 @@ _SYMMETRIC: Final[dict[str, tuple[str, str | None, int | None]]] = {
     "GENERIC_SECRET": ("generic-secret", None, None),
     "CHACHA20": ("ChaCha20", None, 256),
 }
-_NAMES: Final = {"RSA": "RSA", "DSA": "DSA", "DH": "DH", "X9_42_DH": "DH", "EC": "EC", "EC_EDWARDS": "Ed25519"}
+_ALGORITHMS: Final[dict[str, tuple[str, ...]]] = {
+    "RSA": ("RSA",), "DSA": ("DSA",), "DH": ("DH",), "X9_42_DH": ("DH",), "EC": ("EC",),
+    "EC_EDWARDS": ("Ed25519", "Ed448"), "EC_MONTGOMERY": ("X25519", "X448"),
+}  # fmt: skip
 _RAW_CURVES: Final[dict[int, Any]] = {32: ed25519.Ed25519PublicKey, 57: ed448.Ed448PublicKey}
 _RAW_MONTGOMERY: Final[dict[int, Any]] = {32: x25519.X25519PublicKey, 56: x448.X448PublicKey}
 
@@ -88,7 +92,7 @@ class Pkcs11:
     def __init__(self, *, modules: tuple[str, ...] = (), pin: str | None = None) -> None:
         if pin is not None and not pin.startswith(("env:", "file:")):
             raise ConfigError("the PIN is given by its value", advice="give a handle: env:NAME or file:PATH")
-        self._modules, self._pin = modules, pin
+        self._modules, self._pin = tuple(map(str, modules)), pin
         self._refused: set[str] = set()
 
     def targets(self) -> Iterator[Target]:
@@ -98,14 +102,15 @@ class Pkcs11:
         seen: set[str] = set()
         for module in self._modules or [path for path in _WELL_KNOWN if Path(path).exists()]:
             try:
-                tokens = [fact["token"] for fact in _ask({"ask": "tokens", "module": module}) if "token" in fact]
+                facts = _ask({"ask": "tokens", "module": module})
             except (SourceBroken, SourceUnreachable):
-                # Named here, told when it is read: a listing that failed is not an empty one.
+                facts = [{"failed": "module"}]
+            if any("failed" in fact for fact in facts):
+                # Named here, told when it is read: a listing that failed, even at one slot, is not an empty one.
                 yield Target(
                     collector=self.name, locator=f"pkcs11:?module-path={quote(module)}", options=(("module", module),)
                 )
-                continue
-            for token in tokens:
+            for token in (fact["token"] for fact in facts if "token" in fact):
                 locator = _token_uri(token)
                 if locator not in seen:
                     seen.add(locator)
@@ -118,10 +123,20 @@ class Pkcs11:
     def collect(self, target: Target) -> Iterator[Row]:
         """The token's keys and certificates; what it refused, or was not asked, is a Gap."""
         options = dict(target.options)
+        if "serial" not in options:
+            yield from _Token(target, _ask({"ask": "tokens", **options})).rows()
+            raise SourceUnreachable(f"{options['module']} failed when listed, and answers now", advice="collect again")
         request = {"ask": "objects", **options}
         if self._pin is not None and target.locator not in self._refused:
             request["pin"] = _resolve(self._pin)
-        facts = list(_ask(request if "serial" in options else {"ask": "tokens", **options}))
+        try:
+            facts = _ask(request)
+        except (SourceBroken, SourceUnreachable):
+            # Whether the PIN reached the token before the child ended is unknown: it counts as tried.
+            self._refused.add(target.locator)
+            raise
+        if target.locator in self._refused:
+            facts = [_SPENT if fact.get("login") == "not-asked" else fact for fact in facts]
         if any(fact.get("login") == "refused" for fact in facts):
             self._refused.add(target.locator)
         yield from _Token(target, facts).rows()
@@ -139,16 +154,17 @@ class _Token:
         self._places: Counter[str] = Counter()
 
     def rows(self) -> Iterator[Row]:
-        """Gaps first, then every object."""
+        """Gaps first, then every object; last, what ended the reading."""
         for fact in self._facts:
-            if "failed" in fact:
-                raise SourceBroken(f"the module answered: {fact['failed']}", advice="check the module and its token")
             yield from self._gaps(fact)
         for found in self._objects:
             if found["CLASS"] == "CERTIFICATE":
                 yield from self._certificate(found)
             else:
                 yield self._key(found)
+        for fact in self._facts:
+            if "failed" in fact:
+                raise SourceBroken(f"the module answered: {fact['failed']}", advice="check the module and its token")
 
     def _gaps(self, fact: dict[str, Any]) -> Iterator[Gap]:
         if fact.get("login") == "not-asked":
@@ -167,14 +183,15 @@ class _Token:
         where = {"collector": "pkcs11", "target": self._target.locator, "locator": self._target.locator}
         return Gap(**where, scope=scope, status=status, reason=reason, field=field, advice=advice)
 
-    def _public_keys(self) -> dict[str, PublicKeyTypes]:
-        """By CKA_ID: what public objects and certificates say of the private ones beside them."""
-        known: dict[str, PublicKeyTypes] = {}
+    def _public_keys(self) -> dict[tuple[str, str], PublicFacts]:
+        """By CKA_ID and algorithm: what public objects and certificates say of the private ones beside them."""
+        known: dict[tuple[str, str], dict[str, PublicFacts]] = {}
         for found in self._objects:
-            public = _certified(found) if found["CLASS"] == "CERTIFICATE" else _public_of(found)
-            if public is not None and found["ID"]:
-                known.setdefault(found["ID"], public)
-        return known
+            facts = _facts(_certified(found) if found["CLASS"] == "CERTIFICATE" else _public_of(found))
+            if facts is not None and found["ID"]:
+                known.setdefault((found["ID"], facts.algorithm), {})[facts.key_uid] = facts
+        # CKA_ID need not be unique: where two keys claim one, a private key has no identity from it.
+        return {place: next(iter(facts.values())) for place, facts in known.items() if len(facts) == 1}
 
     def _locator(self, found: dict[str, Any], kind: str) -> str:
         parts = [f"id={''.join(f'%{byte:02X}' for byte in bytes.fromhex(found['ID'] or ''))}"] if found["ID"] else []
@@ -195,7 +212,7 @@ class _Token:
             key_type=key_type,
             label=found["LABEL"] or None,
             format="PKCS#11 object",
-            functions=tuple(KeyFunction[name] for name in _FUNCTIONS if found.get(name)),
+            functions=_functions(found),
             origin={True: Origin.GENERATED, False: Origin.IMPORTED, None: None}[found.get("LOCAL")],
             activated_at=_day(found.get("START_DATE")),
             expires_at=_day(found.get("END_DATE")),
@@ -230,20 +247,57 @@ class _Token:
             yield row if isinstance(row, Gap) else replace(row, label=found["LABEL"] or None)
 
 
-def _identity(found: dict[str, Any], publics: dict[str, PublicKeyTypes], locator: str) -> dict[str, Any]:
-    kind = str(found.get("KEY_TYPE"))
+def _functions(found: dict[str, Any]) -> tuple[KeyFunction, ...] | None:
+    if all(found.get(name) is None for name in _FUNCTIONS):
+        return None
+    return tuple(KeyFunction[name] for name in _FUNCTIONS if found.get(name))
+
+
+def _identity(
+    found: dict[str, Any], publics: dict[tuple[str, str], PublicFacts], locator: str
+) -> dict[str, str | int | None]:
+    kind = _kind(found.get("KEY_TYPE"))
     if found["CLASS"] == "SECRET_KEY":
         # SHA_1_HMAC, SHA256_HMAC …: one algorithm, the hash is in the mechanism.
-        name, parameter, size_bits = _SYMMETRIC.get(kind, ("HMAC" if kind.endswith("_HMAC") else kind, None, None))
+        name, parameter, size_bits = _SYMMETRIC.get(kind or "", (kind, None, None))
+        name = "HMAC" if kind and kind.endswith("_HMAC") else name
         size_bits = size_bits or (8 * found["VALUE_LEN"] if found.get("VALUE_LEN") else None)
         return {"key_uid": keeper_uid(locator), "algorithm": name, "parameter": parameter, "size_bits": size_bits}
-    public = _public_of(found) or publics.get(found["ID"] or "")
-    if public is None:
-        number = f"CKK_0x{kind and int(kind):08X}" if kind.isdigit() else _NAMES.get(kind, kind)
-        return {"key_uid": keeper_uid(locator), "algorithm": number}
-    facts = public_facts(public)
-    names = ("key_uid", "algorithm", "parameter", "size_bits")
-    return {name: getattr(facts, name) for name in names}
+    names = _ALGORITHMS.get(kind or "", ())
+    beside = (publics.get((found["ID"] or "", name)) for name in names)
+    facts = _facts(_public_of(found)) or next(filter(None, beside), None)
+    if facts is not None:
+        return {name: getattr(facts, name) for name in ("key_uid", "algorithm", "parameter", "size_bits")}
+    # Without its public half an Edwards or Montgomery key does not tell which of two it is: PKCS#11's word stays.
+    algorithm = names[0] if len(names) == 1 else kind
+    size = int(found["MODULUS"], 16).bit_length() if found.get("MODULUS") else None
+    curve = _curve(found) if kind == "EC" else None
+    return {
+        "key_uid": keeper_uid(locator),
+        "algorithm": algorithm,
+        "parameter": curve.name if curve else None,
+        "size_bits": curve.key_size if curve else size,
+    }
+
+
+def _kind(key_type: str | int | None) -> str | None:
+    """PKCS#11's name of a key type; its number where python-pkcs11 knows no name."""
+    return f"CKK_0x{key_type:08X}" if isinstance(key_type, int) else key_type
+
+
+def _facts(public: PublicKeyTypes | None) -> PublicFacts | None:
+    try:
+        return None if public is None else public_facts(public)
+    except SourceBroken:
+        return None
+
+
+def _curve(found: dict[str, Any]) -> ec.EllipticCurve | None:
+    try:
+        oid = ObjectIdentifier.load(bytes.fromhex(found["EC_PARAMS"])).dotted
+        return ec.get_curve_for_oid(x509.ObjectIdentifier(oid))()
+    except (ValueError, TypeError, KeyError, LookupError):
+        return None
 
 
 def _public_of(found: dict[str, Any]) -> PublicKeyTypes | None:
@@ -254,18 +308,26 @@ def _public_of(found: dict[str, Any]) -> PublicKeyTypes | None:
         if not found.get("EC_POINT"):
             return None
         raw = bytes.fromhex(found["EC_POINT"])
-        # v2.40 asks for the point inside an OCTET STRING; some modules give it bare.
-        point = OctetString.load(raw).native if raw[:1] == b"\x04" and raw[1] == len(raw) - 2 else raw
-        if raw[:2] == b"\x04\x81":
-            point = OctetString.load(raw).native
+        point = _unwrapped(raw)
         if found["KEY_TYPE"] == "EC_EDWARDS":
             return _RAW_CURVES[len(point)].from_public_bytes(point)  # type: ignore[no-any-return]
         if found["KEY_TYPE"] == "EC_MONTGOMERY":
             return _RAW_MONTGOMERY[len(point)].from_public_bytes(point)  # type: ignore[no-any-return]
-        oid = ObjectIdentifier.load(bytes.fromhex(found["EC_PARAMS"])).dotted
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.get_curve_for_oid(x509.ObjectIdentifier(oid))(), point)
+        curve = _curve(found)
+        return None if curve is None else ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
     except (ValueError, TypeError, KeyError, LookupError, UnsupportedAlgorithm):
         return None
+
+
+def _unwrapped(raw: bytes) -> bytes:
+    """v2.40 asks for the point inside an OCTET STRING; some modules give it bare, and a bare one starts alike."""
+    try:
+        inside = bytes(OctetString.load(raw, strict=True).native)
+    except (ValueError, TypeError):
+        return raw
+    # A bare uncompressed point has an odd length; what would be left of it as an OCTET STRING has an odd one too,
+    # and then begins with a point's own first byte, or has the length of an Edwards or Montgomery key.
+    return inside if inside[:1] in (b"\x02", b"\x03", b"\x04") or len(inside) in (32, 56, 57) else raw
 
 
 def _certified(found: dict[str, Any]) -> PublicKeyTypes | None:
@@ -294,8 +356,9 @@ def _resolve(handle: str) -> str:
         return os.environ[rest]
     try:
         return Path(rest).read_text().strip()
-    except OSError as failure:
-        raise ConfigError(f"the PIN's file cannot be read: {rest}", advice="check its path and rights") from failure
+    except (OSError, UnicodeDecodeError):
+        # `from None`: a decoding error carries the bytes it met.
+        raise ConfigError(f"the PIN's file cannot be read: {rest}", advice="check its path and rights") from None
 
 
 def _ask(request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -317,10 +380,12 @@ def _ask(request: dict[str, Any]) -> list[dict[str, Any]]:
     except subprocess.TimeoutExpired:
         # Raised anew: the exception of the library carries the request, and that the PIN.
         raise SourceUnreachable(f"{module} did not answer in {_SECONDS} s", advice="check the device") from None
-    answers = [json.loads(line) for line in ran.stdout.splitlines()]
-    if ran.returncode != 0 or {"end": True} not in answers:
+    lines = ran.stdout.splitlines()
+    # Before any line is parsed: a crash may have cut the last one short.
+    if ran.returncode != 0 or not lines or lines[-1] != '{"end": true}':
         how = f"signal {-ran.returncode}" if ran.returncode < 0 else f"exit code {ran.returncode}"
         raise SourceBroken(f"{module} took its process down ({how})", advice="check that it is a PKCS#11 module")
+    answers: list[dict[str, Any]] = [json.loads(line) for line in lines]
     failures = [fact for fact in answers if "failed" in fact]
     if failures and not any("token" in fact for fact in answers):
         raise SourceBroken(f"{module}: {failures[0]['failed']}", advice="check that it is a PKCS#11 module")

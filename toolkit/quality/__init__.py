@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
@@ -74,16 +75,14 @@ def validate(inv: Inventory, *, as_of: datetime, max_age_days: float = 30, min_c
     if as_of.tzinfo is None:
         raise ConfigError("as_of has no time zone", advice="pass an aware time: datetime.now(UTC)")
     asked = checks(as_of, max_age_days=max_age_days, min_coverage=min_coverage)
-    engine = _Engine()
     rows = []
-    for batch in dict.fromkeys(check.batch for check in asked):
-        mine = [check for check in asked if check.batch == batch]
-        source, frame = _frames(inv, batch, set().union(*(check.needs for check in mine)))
-        answers = engine.ask(mine, frame)
-        rows += [_row(check, answer, source) for check, answer in zip(mine, answers, strict=True)]
-    order = {table: position for position, table in enumerate(RUN_TABLES)}
-    told = pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
-    return told.sort_values("table", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    with closing(_Engine()) as engine:
+        for batch in dict.fromkeys(check.batch for check in asked):
+            mine = [check for check in asked if check.batch == batch]
+            source, frame = _frames(inv, batch, set().union(*(check.needs for check in mine)))
+            answers = engine.ask(mine, frame)
+            rows += [_row(check, answer, source) for check, answer in zip(mine, answers, strict=True)]
+    return pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
 
 
 def _row(check: Check, answer: _Answer, source: pd.DataFrame) -> dict[str, Any]:
@@ -196,6 +195,10 @@ class _Engine:
         self._context = self._gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = bars
         self._source = self._context.data_sources.add_pandas("inventory")
+
+    def close(self) -> None:
+        """Let go of the tables: great-expectations keeps its last context, and with it all that it was shown."""
+        self._context.data_sources.delete("inventory")
 
     def ask(self, asked: Sequence[Check], frame: pd.DataFrame) -> list[_Answer]:
         """The answers, in order; the rows that break a check are looked for only where it failed."""
