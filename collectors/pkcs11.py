@@ -105,7 +105,8 @@ class Pkcs11:
                 facts = _ask({"ask": "tokens", "module": module})
             except (SourceBroken, SourceUnreachable):
                 facts = [{"failed": "module"}]
-            if any("failed" in fact for fact in facts):
+            is_silent = module in self._modules and not any("token" in fact for fact in facts)
+            if is_silent or any("failed" in fact for fact in facts):
                 # Named here, told when it is read: a listing that failed, even at one slot, is not an empty one.
                 yield Target(
                     collector=self.name, locator=f"pkcs11:?module-path={quote(module)}", options=(("module", module),)
@@ -125,7 +126,9 @@ class Pkcs11:
         options = dict(target.options)
         if "serial" not in options:
             yield from _Token(target, _ask({"ask": "tokens", **options})).rows()
-            raise SourceUnreachable(f"{options['module']} failed when listed, and answers now", advice="collect again")
+            raise SourceUnreachable(
+                f"{options['module']} listed no token", advice="check its configuration, collect again"
+            )
         request = {"ask": "objects", **options}
         if self._pin is not None and target.locator not in self._refused:
             request["pin"] = _resolve(self._pin)
@@ -253,9 +256,7 @@ def _functions(found: dict[str, Any]) -> tuple[KeyFunction, ...] | None:
     return tuple(KeyFunction[name] for name in _FUNCTIONS if found.get(name))
 
 
-def _identity(
-    found: dict[str, Any], publics: dict[tuple[str, str], PublicFacts], locator: str
-) -> dict[str, str | int | None]:
+def _identity(found: dict[str, Any], publics: dict[tuple[str, str], PublicFacts], locator: str) -> dict[str, Any]:
     kind = _kind(found.get("KEY_TYPE"))
     if found["CLASS"] == "SECRET_KEY":
         # SHA_1_HMAC, SHA256_HMAC …: one algorithm, the hash is in the mechanism.
@@ -325,8 +326,7 @@ def _unwrapped(raw: bytes) -> bytes:
         inside = bytes(OctetString.load(raw, strict=True).native)
     except (ValueError, TypeError):
         return raw
-    # A bare uncompressed point has an odd length; what would be left of it as an OCTET STRING has an odd one too,
-    # and then begins with a point's own first byte, or has the length of an Edwards or Montgomery key.
+    # One bare point in 256 parses as an OCTET STRING; what is inside is then no point.
     return inside if inside[:1] in (b"\x02", b"\x03", b"\x04") or len(inside) in (32, 56, 57) else raw
 
 

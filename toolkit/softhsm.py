@@ -32,7 +32,7 @@ _FILL: Final = """
 import sys, datetime, pkcs11
 from pkcs11 import Attribute as A, KeyType, Mechanism
 from pkcs11.util.ec import encode_named_curve_parameters
-module, label, pin = sys.stdin.read().split("\\n")[:3]
+module, label, pin, certificate = sys.stdin.read().split("\\n")[:4]
 token = pkcs11.lib(module).get_token(token_label=label)
 day = lambda year: datetime.date(year, 1, 15)
 dates = {A.START_DATE: day(2025), A.END_DATE: day(2028)}
@@ -50,6 +50,10 @@ with token.open(rw=True, user_pin=pin) as s:
     s.generate_key(KeyType.AES, 256, id=b"\\x04", label="backup-master", store=True, template=inside)
     s.generate_key(KeyType.AES, 128, id=b"\\x05", label="exportable-dek", store=True, template=leaky)
     s.generate_key(KeyType.DES3, id=b"\\x06", label="payment-terminal", store=True, template=inside)
+    if certificate:
+        from pkcs11.util.x509 import decode_x509_certificate
+        told = decode_x509_certificate(bytes.fromhex(certificate))
+        s.create_object({**told, A.TOKEN: True, A.ID: b"\\x07", A.LABEL: "imported"})
 """
 
 
@@ -72,8 +76,10 @@ def find() -> Path | None:
     return next((Path(place) for place in _PLACES if Path(place).exists()), None)
 
 
-def make_token(folder: Path, *, key_pem: Path | None = None) -> Token:
-    """A filled token in the folder; a second call finds it again. `key_pem` is a PKCS#8 file to import as `imported`.
+def make_token(folder: Path, *, key_pem: Path | None = None, certificate_der: bytes | None = None) -> Token:
+    """A filled token in the folder; a second call finds it again.
+
+    `key_pem` is a PKCS#8 file to import as `imported`, `certificate_der` its certificate.
 
     Raises:
         ConfigError: SoftHSM2 is not installed.
@@ -96,7 +102,11 @@ def make_token(folder: Path, *, key_pem: Path | None = None) -> Token:
     # A PIN on a command line is seen by every user of the machine for a moment: this one guards made-up keys only.
     words = ["--init-token", "--free", "--label", _LABEL, "--so-pin", secrets.token_hex(8), "--pin", pin]
     _run(token, ["softhsm2-util", *words])
-    _run(token, [sys.executable, "-P", "-c", _FILL], stdin=f"{module}\n{_LABEL}\n{pin}\n")
+    _run(
+        token,
+        [sys.executable, "-P", "-c", _FILL],
+        stdin=f"{module}\n{_LABEL}\n{pin}\n{(certificate_der or b'').hex()}\n",
+    )
     if key_pem is not None:
         words = ["--import", str(key_pem), "--token", _LABEL, "--label", "imported", "--id", "07", "--pin", pin]
         _run(token, ["softhsm2-util", *words])

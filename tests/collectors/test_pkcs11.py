@@ -9,14 +9,20 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from asn1crypto.core import OctetString
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import collectors.pkcs11 as subject
 import toolkit as tk
 from collectors.pkcs11 import Pkcs11
 from toolkit import softhsm
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, SourceBroken
 from toolkit.identity import public_facts
-from toolkit.model import Gap, Key
+from toolkit.model import Certificate, Gap, Key, Target
 from toolkit.terms import GapStatus, KeyType, Origin, Protection
 from toolkit.testing import CollectorContract
 
@@ -103,6 +109,64 @@ def test_a_private_key_is_known_by_its_public_half(token):
     assert all(len({k.key_uid for k in keys if k.label == label}) == 1 for label in {k.label for k in keys})
 
 
+def test_a_certificate_on_the_token_is_read_and_names_its_key(token, tmp_path, monkeypatch, self_signed):
+    """Its uid is that of the private key which was imported beside it, and its label the object's."""
+    key = self_signed("imported")
+    der = x509.load_pem_x509_certificate(key.with_suffix(".crt").read_bytes()).public_bytes(Encoding.DER)
+    made = softhsm.make_token(tmp_path / "certified", key_pem=key, certificate_der=der)
+    monkeypatch.setenv("SOFTHSM2_CONF", str(made.configuration))
+    rows = read(collector(made))
+    (certificate,) = [row for row in rows if isinstance(row, Certificate)]
+    private = [row for row in rows if isinstance(row, Key) and row.label == "imported"]
+    assert {certificate.key_uid} == {row.key_uid for row in private}
+    assert ("imported", True) == (certificate.label, ";type=cert" in certificate.locator)
+
+
+OBJECT = {"CLASS": "SECRET_KEY", "ID": "01", "LABEL": "odd"}
+TARGET = Target(collector="pkcs11", locator="pkcs11:token=t;serial=1")
+
+
+def told(*objects):
+    """The rows made of such answers of the child."""
+    return list(subject._Token(TARGET, [{"object": {**OBJECT, **found}} for found in objects]).rows())
+
+
+@pytest.mark.parametrize("kind", ["SECRET_KEY", "PRIVATE_KEY", "PUBLIC_KEY"])
+def test_a_key_of_unknown_type_is_a_row_with_its_number(kind):
+    """A vendor's key type is never dropped; what it may be used for is then unknown."""
+    (row,) = told({"CLASS": kind, "KEY_TYPE": 0x80000001})
+    assert ("CKK_0x80000001", None) == (row.algorithm, row.functions)
+
+
+def test_an_id_claimed_by_two_public_keys_identifies_no_private_key():
+    """CKA_ID need not be unique: a wrong identity is worse than none."""
+    numbers = [rsa.generate_private_key(65537, 2048).public_key().public_numbers().n for _ in range(2)]
+    publics = [{"CLASS": "PUBLIC_KEY", "KEY_TYPE": "RSA", "MODULUS": f"{n:x}", "PUBLIC_EXPONENT": "010001"}
+               for n in numbers]  # fmt: skip
+    private = {"CLASS": "PRIVATE_KEY", "KEY_TYPE": "RSA"}
+    one, both = told(publics[0], private), told(*publics, private)
+    assert one[0].key_uid == one[1].key_uid
+    assert both[-1].key_uid.startswith("keeper:")
+    assert len(both) == len({row.locator for row in both})
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 2**255), st.sampled_from([ec.SECP256R1(), ec.SECP521R1()]))
+def test_a_point_is_the_same_bare_or_wrapped(number, curve):
+    """Modules give CKA_EC_POINT either way."""
+    public = ec.derive_private_key(number, curve).public_key()
+    bare = public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    assert [bare, bare] == [subject._unwrapped(bare), subject._unwrapped(OctetString(bare).dump())]
+
+
+def test_what_was_read_before_a_failure_is_kept():
+    """Objects first, then the error: the runner makes it a Gap."""
+    rows = subject._Token(TARGET, [{"object": {**OBJECT, "KEY_TYPE": "AES"}}, {"failed": "DeviceError"}]).rows()
+    assert "AES" == next(rows).algorithm
+    with pytest.raises(SourceBroken, match="DeviceError"):
+        next(rows)
+
+
 def test_without_a_pin_the_private_objects_are_a_gap(token):
     """Not asked is not absent: the token is not read whole."""
     rows = read(collector(token, pin=None))
@@ -147,6 +211,7 @@ def test_a_wrong_pin_is_tried_once_and_never_again(own, tmp_path, monkeypatch):
     calls = re.findall(r"(?m)^\d+: (C_\w+)", (tmp_path / "spy.log").read_text())
     assert 1 == calls.count("C_Login")
     assert any(status is GapStatus.DENIED for status, _ in gaps(first))
+    assert [(GapStatus.DENIED, "the PIN was tried before in this run: private objects are not seen")] == gaps(second)
     assert "canary" not in repr(first + second)
 
 
@@ -209,6 +274,16 @@ def test_a_module_that_misbehaves_is_a_gap_and_the_others_are_read(kind, token, 
     assert 11 == len(inv.keys)
     wanted = {"crash": "signal 11", "hang": "did not answer", "empty": "bad.so"}[kind]
     assert wanted in inv.gaps["reason"].iloc[0]
+
+
+def test_a_module_that_was_named_and_shows_no_token_is_a_gap(token, tmp_path, monkeypatch):
+    """A forgotten SOFTHSM2_CONF must not look like an empty estate."""
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none.conf").write_text(f"directories.tokendir = {tmp_path / 'none'}\n")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "none.conf"))
+    inv = tk.collect("pkcs11", modules=[token.module], show_progress=False)
+    assert ["failed"] == list(inv.readings["status"])
+    assert "listed no token" in inv.gaps["reason"].iloc[0]
 
 
 def test_one_token_shown_by_two_modules_is_one_token(token, tmp_path):

@@ -242,12 +242,9 @@ def _nothing(why: str) -> _Answer:
 def _answer(told: Any, rows: int, broken: Mapping[str, Any]) -> _Answer:
     result, verdict = told.result, Verdict.PASS if told.success else Verdict.FAIL
     if "observed_value" in result:  # of the table or column as a whole: there is no row to point at
-        value = result["observed_value"]
-        return (
-            _nothing("no value is known")
-            if pd.isna(value)
-            else _Answer(verdict=verdict, seen=rows, note=f"found {value}")
-        )
+        found = result["observed_value"]
+        known = _Answer(verdict=verdict, seen=rows, note=f"found {found}")
+        return _nothing("no value is known") if pd.isna(found) else known
     if "element_count" not in result:  # it raised, and its message may quote a value
         return _Answer(verdict=Verdict.FAIL, note="could not be looked at")
     seen = result["element_count"] - result.get("missing_count", 0)
