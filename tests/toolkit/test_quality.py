@@ -155,7 +155,7 @@ BROKEN = {
     "an unknown word": ("keys", "state", "is one of", [put("keys", "state", "lost")]),
     "an unknown word in a list": ("keys", "functions", "holds only", [put("keys", "functions", ["sign", "fly"])]),
     "a short uid": ("keys", "key_uid", "is spki or hmac", [put("keys", "key_uid", "spki:0f")]),
-    "a uid of another kind": ("certificates", "certificate_uid", "is sha256", [put("certificates", "certificate_uid", "spki:" + HEX)]),  # noqa: E501
+    "a uid of another kind": ("certificates", "certificate_uid", "is sha256", [put("certificates", "certificate_uid", "spki:" + HEX)]),
     "a path for a URI": ("keys", "locator", "is a URI", [put("keys", "locator", "/a/k.pem")]),
     "a URI with a password": ("keys", "locator", "is a URI", [put("keys", "locator", "https://me:canary@host/k")]),
     "a URI with a PIN": ("keys", "locator", "is a URI", [put("keys", "locator", "pkcs11:token=t?pin-value=canary")]),
@@ -168,18 +168,18 @@ BROKEN = {
     "too sure": ("secrets", "confidence", "is from 0 to 1", [put("secrets", "confidence", 1.5)]),
     "found nowhere": ("secrets", "occurrences", "is at least 1", [put("secrets", "occurrences", 0)]),
     "a sighting twice": ("keys", "", "has each", [change("keys", twice), put("readings", "rows", 2)]),
-    "ends before it begins": ("certificates", "not_after", "is not before", [put("certificates", "not_after", THEN - timedelta(1))]),  # noqa: E501
-    "last before first": ("secrets", "last_seen_at", "is not before", [put("secrets", "last_seen_at", THEN - timedelta(1))]),  # noqa: E501
+    "ends before it begins": ("certificates", "not_after", "is not before", [put("certificates", "not_after", THEN - timedelta(1))]),
+    "last before first": ("secrets", "last_seen_at", "is not before", [put("secrets", "last_seen_at", THEN - timedelta(1))]),
     "a gap of no field": ("gaps", "field", "names the field", [put("gaps", "field", None, row=1)]),
     "read, with a gap": ("readings", "status", "is not `read`", [put("gaps", "scope", "object")]),
-    "a target read twice": ("readings", "", "has each", [change("readings", twice), put("readings", "rows", 0, row=2), put("readings", "gaps", 0, row=2)]),  # noqa: E501
-    "no reading": ("readings", "target", "has the target", [put("keys", "target", "file:///c/"), put("readings", "rows", 0)]),  # noqa: E501
+    "a target read twice": ("readings", "", "has each", [change("readings", twice), put("readings", "rows", 0, row=2), put("readings", "gaps", 0, row=2)]),
+    "no reading": ("readings", "target", "has the target", [put("keys", "target", "file:///c/"), put("readings", "rows", 0)]),
     "rows that nobody counted": ("readings", "rows", "is the number of rows", [put("readings", "rows", 7)]),
     "gaps that nobody counted": ("readings", "gaps", "is the number of gaps", [put("readings", "gaps", 7)]),
-    "later than as_of": ("readings", "started_at", "of the newest", [put("readings", "started_at", NOW + timedelta(1))]),  # noqa: E501
-    "one target is stale": ("readings", "started_at", "of every target", [put("readings", "started_at", NOW - timedelta(31))]),  # noqa: E501
+    "later than as_of": ("readings", "started_at", "of the newest", [put("readings", "started_at", NOW + timedelta(1))]),
+    "one target is stale": ("readings", "started_at", "of every target", [put("readings", "started_at", NOW - timedelta(31))]),
     "half was read": ("readings", "status", "is `read` for at least 90%", [put("readings", "status", "partial")]),
-    "nothing was read": ("readings", "", "has at least one row", [change("readings", lambda f: f.head(0)), change("keys", lambda f: f.head(0))]),  # noqa: E501
+    "nothing was read": ("readings", "", "has at least one row", [change("readings", lambda f: f.head(0)), change("keys", lambda f: f.head(0))]),
 }  # fmt: skip
 
 
