@@ -90,7 +90,7 @@ def good(*tables: str) -> Inventory:
             builder.add(rows(target)[table])
         builder.add(
             Reading(
-                collector="c", target=target, status=ReadingStatus.READ, rows=len(tables), gaps="gaps" in tables,
+                collector="c", target=target, status=ReadingStatus.READ, rows=len(tables), gaps=int("gaps" in tables),
                 seconds=1.0, started_at=THEN, run_id="r", label="x",
             )
         )  # fmt: skip
