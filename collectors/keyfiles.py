@@ -14,7 +14,6 @@ import os
 import pwd
 import re
 import stat
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -123,11 +122,8 @@ class _Walk:
             return
         if not (is_promising(path.name) or is_material(data)):
             return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # weak and odd material is what we look for, not a surprise
-            found = rows(data, collector="keyfiles", target=self._target.locator, locator=_uri(path), name=path.name)
-            for row in found:
-                yield self._completed(row, path, facts)
+        for row in rows(data, collector="keyfiles", target=self._target.locator, locator=_uri(path), name=path.name):
+            yield self._completed(row, path, facts)
 
     def _completed(self, row: Key | Certificate | Gap, path: Path, facts: os.stat_result) -> Row:
         if isinstance(row, Certificate):

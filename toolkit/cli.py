@@ -107,6 +107,9 @@ def _collecting(name: str) -> Command:
         given = {key: value for key, value in options.items() if value not in (None, ())}
         inv = tk.collect(name, into=workspace, **given)
         _show_collected(inv, workspace, as_json)
+        if (inv.readings["status"] == "interrupted").any():
+            click.echo("Stopped: targets read to their end are kept, the others are gaps.", err=True)
+            sys.exit(STOPPED)
         _exit_for(inv, strict)
 
     return collect
@@ -299,9 +302,6 @@ def _show_worst(scores: pd.DataFrame) -> None:
 
 
 def _exit_for(inv: Inventory, strict: bool) -> None:
-    if (inv.readings["status"] == "interrupted").any():
-        click.echo("Stopped: targets read to their end are kept, the others are gaps.", err=True)
-        sys.exit(STOPPED)
     if strict and not (inv.readings["status"] == "read").all():
         click.echo("Coverage is incomplete: see `keyatlas coverage`.", err=True)
         sys.exit(INCOMPLETE)

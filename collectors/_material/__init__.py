@@ -10,6 +10,7 @@ a library's message into a row. Every object has a locator of its own: the file'
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,6 +21,10 @@ from collectors._material._pem import BEGIN, pem_rows
 from collectors._material._ssh import LINE, RFC4716, line_rows, putty_rows, rfc4716_rows
 from toolkit.model import Certificate, Gap, Key
 from toolkit.terms import KeyType, Protection
+
+# Weak and odd material is what we look for, not a surprise. A filter for this package once, not around each call:
+# `catch_warnings` is not safe between threads.
+warnings.filterwarnings("ignore", module=r"collectors\._material")
 
 # Names that promise a key: a file so called that holds none is told, not passed over.
 _PROMISING: Final = re.compile(

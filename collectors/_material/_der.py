@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 from asn1crypto import cms, core, keys
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -37,9 +35,7 @@ def der_rows(place: Place, der: bytes) -> Rows:
 def private_of(der: bytes) -> PrivateKeyTypes | None:
     """The private key in PKCS#8, PKCS#1, SEC1 or DSA DER; None if it is none, or sealed."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a weak or old key is what we are here to find
-            return load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
+        return load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
     except MALFORMED:
         return None
 

@@ -238,3 +238,17 @@ def test_no_bytes_make_it_raise(seeds, data):
     name = data.draw(st.sampled_from(["a.pem", "known_hosts", "x"]))
     list(rows(mutated, collector="c", target="t", locator="file:///x", name=name))
     list(rows(more, collector="c", target="t", locator="file:///x", name=name))
+
+
+def test_no_flipped_byte_makes_it_raise(seeds):
+    """Every byte of a certificate, a key store and two keys, turned over one at a time."""
+    for seed in seeds:
+        for at in range(len(seed)):
+            broken = seed[:at] + bytes([seed[at] ^ 0xFF]) + seed[at + 1 :]
+            list(rows(broken, collector="c", target="t", locator="file:///x", name="x.pem"))
+
+
+def test_sixty_thousand_marks_are_read_in_one_pass():
+    """A block that does not end costs one look, not a walk to the end of the file."""
+    data = (b"-----BEGIN PRIV" + b"ATE KEY-----\n") * 60_000
+    assert 60_000 == sum(1 for _ in rows(data, collector="c", target="t", locator="file:///x"))
