@@ -15,7 +15,7 @@ from collectors._material._der import (
     private_rows,
     request_rows,
 )
-from collectors._material._public import pkcs1_public, public_of_spki
+from collectors._material._public import odd_curve, pkcs1_public, public_of_spki
 from collectors._material._ssh import openssh_private_rows
 from toolkit.terms import KeyType
 
@@ -86,6 +86,8 @@ def _private(place: Place, label: str, body: bytes, *, sealed: bool) -> Rows:
             yield place.gap("an encrypted private key that does not parse (RFC 5958)")
     elif (private := private_of(body)) is not None:
         yield from private_rows(place, private, _FORMS.get(label, "PEM private key"))
+    elif (odd := odd_curve(body)) is not None:
+        yield place.private(_FORMS.get(label, "PEM private key"), None, sealed=False, **odd)
     else:
         yield place.gap(f"a {label} block that does not parse")
 
@@ -93,7 +95,9 @@ def _private(place: Place, label: str, body: bytes, *, sealed: bool) -> Rows:
 def _public(place: Place, label: str, body: bytes) -> Rows:
     is_spki = label == "PUBLIC KEY"
     public = public_of_spki(body) or pkcs1_public(body)
-    if public is None:
+    if public is None and (odd := odd_curve(body)) is not None:
+        yield place.key(KeyType.PUBLIC_KEY, "SubjectPublicKeyInfo", None, spki=None, **odd)
+    elif public is None:
         yield place.gap(f"a {label} block that does not parse, or a point that is not on its curve")
     else:
         form = "SubjectPublicKeyInfo" if is_spki else "PKCS#1 public key"

@@ -11,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.x509 import ObjectIdentifier
 
 # SEC 2 v2 curves by field prime: explicit parameters that equal a named curve are that curve (RFC 5480 2.1.1).
 _PRIMES: Final[dict[int, ec.EllipticCurve]] = {
@@ -111,3 +112,40 @@ def pkcs1_public(der: bytes) -> PublicKeyTypes | None:
         return rsa.RSAPublicNumbers(exponent, modulus).public_key()
     except (ValueError, TypeError):
         return None
+
+
+def odd_curve(der: bytes) -> dict[str, str] | None:
+    """Algorithm and curve of an EC key, public or private, on a curve that the library cannot compute with.
+
+    It is a key all the same, and often a weak one (secp112r1): known by its place, its curve by name or OID.
+    """
+    for read in (_spki_curve, _pkcs8_curve, _sec1_curve):
+        try:
+            curve = read(der)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+        if curve.name == "specified":
+            return {"algorithm": "EC", "parameter": "explicit parameters"}
+        is_odd = curve.name == "named" and not _is_known(curve.chosen.dotted)
+        return {"algorithm": "EC", "parameter": str(curve.native)} if is_odd else None
+    return None
+
+
+def _spki_curve(der: bytes) -> Any:
+    return keys.PublicKeyInfo.load(der, strict=True)["algorithm"]["parameters"]
+
+
+def _pkcs8_curve(der: bytes) -> Any:
+    return keys.PrivateKeyInfo.load(der, strict=True)["private_key_algorithm"]["parameters"]
+
+
+def _sec1_curve(der: bytes) -> Any:
+    return keys.ECPrivateKey.load(der, strict=True)["parameters"]
+
+
+def _is_known(dotted: str) -> bool:
+    try:
+        ec.get_curve_for_oid(ObjectIdentifier(dotted))
+    except LookupError:
+        return False
+    return True

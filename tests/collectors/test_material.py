@@ -252,3 +252,15 @@ def test_sixty_thousand_marks_are_read_in_one_pass():
     """A block that does not end costs one look, not a walk to the end of the file."""
     data = (b"-----BEGIN PRIV" + b"ATE KEY-----\n") * 60_000
     assert 60_000 == sum(1 for _ in rows(data, collector="c", target="t", locator="file:///x"))
+
+
+@pytest.mark.parametrize("curve", ["secp112r1", "sect283k1"])
+def test_a_key_on_a_curve_that_nobody_computes_with_is_a_key(tool, tmp_path, curve):
+    """It is often a weak one: known by its place and its curve, not passed over as malformed."""
+    tool("openssl", "ecparam", "-name", curve, "-genkey", "-noout", "-out", "sec1.pem")
+    tool("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", "sec1.pem", "-out", "p8.pem")
+    tool("openssl", "ec", "-in", "sec1.pem", "-pubout", "-out", "pub.pem")
+    found = [*keys(tmp_path / "sec1.pem"), *keys(tmp_path / "p8.pem"), *keys(tmp_path / "pub.pem", KeyType.PUBLIC_KEY)]
+    assert ["EC"] * 3 == [key.algorithm for key in found]
+    assert 1 == len({key.parameter for key in found})
+    assert all(key.key_uid.startswith("place:") for key in found)
