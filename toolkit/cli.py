@@ -286,7 +286,7 @@ def _show_collected(inv: Inventory, workspace: str, as_json: bool) -> None:
         click.echo(json.dumps({"runs": inv.runs, **counts, "targets": len(inv.readings), "seconds": seconds}))
         return
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    click.echo(f"{len(inv.readings):,} targets read in {seconds:.1f} s: {told}. Kept in {workspace}.")
+    click.echo(f"{told}. Kept in {workspace}.")
 
 
 def _show_worst(scores: pd.DataFrame) -> None:

@@ -19,7 +19,7 @@ from typing import Final
 from toolkit.errors import SourceDenied, SourceError, SourceUnreachable
 from toolkit.executor import completed, pool
 from toolkit.model import Gap, Reading, Target
-from toolkit.progress import Watcher, watching
+from toolkit.progress import Watcher, summarise, watching
 from toolkit.protocols import Collector
 from toolkit.tables import Builder
 from toolkit.terms import GapScope, GapStatus, ReadingStatus
@@ -40,11 +40,14 @@ def collect(
     A target that fails, or a collector that cannot even name its targets, is a Gap. Ctrl-C stops: targets read to
     their end are kept, the others are Gaps with status `interrupted`; a second Ctrl-C is raised.
     """
-    gathered = Builder()
+    clock, gathered = time.perf_counter(), Builder()
     for collector in collectors:
         with watching(collector.name, shown=show_progress) as watcher:
             if not _collect_one(collector, gathered, run_id, executor, watcher):
                 break
+    if show_progress:
+        readings = gathered.arrow("readings").select(["rows", "gaps"]).to_pydict()
+        summarise(len(readings["rows"]), sum(readings["rows"]), sum(readings["gaps"]), time.perf_counter() - clock)
     return gathered
 
 

@@ -39,6 +39,11 @@ def _line(reading: Reading) -> None:
     )
 
 
+def summarise(targets: int, rows: int, gaps: int, seconds: float) -> None:
+    """The last line: what all of it came to."""
+    print(f"{targets:,} targets, {rows:,} rows, {gaps:,} gaps, {seconds:.1f} s", file=sys.stderr)  # noqa: T201
+
+
 @contextmanager
 def _bar(name: str) -> Iterator[Watcher]:
     from rich.console import Console

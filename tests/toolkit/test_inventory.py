@@ -174,3 +174,13 @@ def test_ctrl_c_keeps_what_is_whole_and_says_what_is_not():
     assert "'slow:0': 'read'" in told
     assert 5 == told.count("'interrupted'")
     assert told.strip().endswith("2 5")
+
+
+def test_a_summary_ends_the_run_where_nobody_watches_a_bar(capsys):
+    """Plain lines off a terminal: one a target, and what it all came to; nothing on standard output."""
+    inventory.collect([Rows(fate={"rows:1": SourceDenied("no entry")})], run_id="r")
+    told = capsys.readouterr()
+    assert "" == told.out
+    lines = told.err.splitlines()
+    assert 4 == len(lines)
+    assert lines[-1].startswith("3 targets, 7 rows, 1 gaps, ")
