@@ -136,7 +136,9 @@ class Deadly(Rows):
 
 
 INTERRUPTED = """
-    import sys, time
+    import signal, sys, time
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: CI must not hang on it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     import toolkit.inventory as inventory
     from toolkit.model import Key, Target
     from toolkit.tables import Inventory
