@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from collectors.code._confirm import MARGIN
 from collectors.code._git import Git, Layout, borrowed, locate
@@ -61,7 +61,7 @@ class Code:
         for root in dict.fromkeys(root.absolute().resolve() for root in roots):
             uri = root.as_uri()
             locator = "git" + uri.removeprefix("file") if _is_repository(root) else uri.rstrip("/") + "/"
-            yield Target(collector=self.name, locator=locator, label=root.name or str(root))
+            yield Target(collector=self.name, locator=locator, label=_shown(root.name or str(root)))
 
     def collect(self, target: Target) -> Iterator[Row]:
         """Every secret, key and certificate of the target.
@@ -69,9 +69,9 @@ class Code:
         Raises:
             SourceBroken: nothing is there, or git is not installed.
         """
-        root = Path(unquote(urlsplit(target.locator).path))
+        root = Path(os.fsdecode(unquote_to_bytes(urlsplit(target.locator).path)))
         if not root.exists():
-            raise SourceBroken(f"{root} is not there", advice="correct `paths`")
+            raise SourceBroken(f"{_shown(str(root))} is not there", advice="correct `paths`")
         findings = Findings(collector=self.name, target=target.locator, fingerprinter=self._fingerprinter)
         reading = _Reading(target, findings, self._fingerprinter, self._chunk)
         if target.locator.startswith("file:"):
@@ -79,8 +79,13 @@ class Code:
             return
         layout = locate(root)
         if layout is None:
-            raise SourceBroken(f"{root} is a git repository no more", advice="collect again")
+            raise SourceBroken(f"{_shown(str(root))} is a git repository no more", advice="collect again")
         yield from reading.repository(layout, history=self._history)
+
+
+def _shown(path: str) -> str:
+    """A path as text that every table takes: bytes that are not UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _is_repository(root: Path) -> bool:
@@ -140,9 +145,16 @@ class _Reading:
 
     def _blobs(self, git: Git) -> Iterator[Row]:
         blobs = Blobs(git, chunk=self._chunk, margin=MARGIN)
-        for stream in blobs.streams():
-            for hit in self._scanner.hits(stream):
-                self._findings.add_blob(hit)
+        try:
+            for stream in blobs.streams():
+                for hit in self._scanner.hits(stream):
+                    self._findings.add_blob(hit)
+        except SourceBroken as broken:
+            yield self._gap("?objects", f"objects: {broken.message}", GapStatus.ERROR, advice=broken.advice)
+        for name in git.absent:
+            yield self._gap(
+                f"?commit={name}", "a ref names it, but it is not there", GapStatus.MALFORMED, advice=_UNREADABLE
+            )
         for name in dict.fromkeys(blobs.damaged):
             yield self._gap(f"?blob={name}", "git cannot read this object", GapStatus.MALFORMED, advice=_UNREADABLE)
         if not blobs.is_listed:
@@ -176,7 +188,8 @@ class _Reading:
     ) -> Gap:
         locator = self._target.locator
         if place is not None:
-            locator += place if place.startswith("?") or locator.endswith("/") else f"#{place}"
+            name = place if place.startswith("?") else quote(os.fsencode(place))
+            locator += name if name.startswith("?") or locator.endswith("/") else f"#{name}"
         return Gap(
             collector=self._target.collector,
             target=self._target.locator,

@@ -10,7 +10,9 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import select
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +27,8 @@ _ID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REF: Final = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+")
 _SHA256: Final = re.compile(r"^\s*objectformat\s*=\s*sha256", re.IGNORECASE | re.MULTILINE)
 _SMALL: Final = 4096
+PATIENCE: Final = 300.0
+"""Seconds of silence after which git is taken to hang: a planted FIFO among its files would hold it for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +71,33 @@ def locate(root: Path) -> Layout | None:
 
 def _small(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return file.read(_SMALL).decode("utf-8", "replace")
+        # Opening a FIFO would wait for ever; O_NONBLOCK opens it, and its kind gives it away.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            is_plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return file.read(_SMALL).decode("utf-8", "replace") if is_plain else ""
     except OSError:
         return ""
+
+
+# Both are caches of what the objects say; a forged or broken one would hide commits or objects from us.
+_OURS: Final = "\tcommitGraph = false\n\tmultiPackIndex = false\n"
 
 
 class Git:
     """Runs git in the borrowed directory, with an environment that holds nothing but what is set here."""
 
-    def __init__(self, program: str, folder: Path, worktree: Path | None, head: str | None) -> None:
-        self.head = head
+    def __init__(self, program: str, folder: Path, worktree: Path | None) -> None:
+        self.head: str | None = None
         """The id of the commit that is checked out."""
+        self.tips: list[str] = []
+        """What the refs and HEAD name, where it is there."""
+        self.absent: list[str] = []
+        """What they name and is not there."""
+        self.patience = PATIENCE
         self._program = program
         self._folder = folder
         self._env = {
-            "PATH": os.environ.get("PATH", os.defpath),
+            "PATH": _absolute_path(),
             "HOME": str(folder),
             "LC_ALL": "C",
             "GIT_DIR": str(folder / "git"),
@@ -117,6 +132,32 @@ class Git:
                         pipe.close()
                 process.wait()
 
+    def read(self, pipe: IO[bytes]) -> bytes:
+        """What git says next; nothing at its end.
+
+        Raises:
+            SourceBroken: git hangs.
+        """
+        self.wait(pipe)
+        return pipe.read(1 << 20)
+
+    def wait(self, pipe: IO[bytes]) -> None:
+        """Return when git says something or ends; raise SourceBroken when it hangs."""
+        if not select.select([pipe], [], [], self.patience)[0]:
+            raise SourceBroken("git hangs", advice="look for FIFOs in the repository: find . -type p")
+
+    def look(self, refs: dict[str, str], head: str | None) -> None:
+        """Keep of the refs and HEAD what is there, so that a broken one takes nothing else away."""
+        named = sorted({*refs.values(), *([head] if head else [])})
+        if not named:
+            return
+        asked = "".join(f"{name}\n" for name in named).encode()
+        told = b"".join(self.tokens("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked))
+        kinds = dict(line.decode().split(" ", 1) for line in told.splitlines())
+        self.tips = [name for name in named if kinds.get(name, "missing") in ("commit", "tag")]
+        self.absent = [name for name in named if kinds.get(name, "missing") == "missing"]
+        self.head = head if kinds.get(head or "") == "commit" else None
+
     def tokens(self, *words: str, stdin: bytes | None = None) -> Iterator[bytes]:
         """The NUL-ended pieces that git prints, as they come.
 
@@ -129,7 +170,7 @@ class Git:
             with self.running(*words, stdin=given) as process:
                 assert process.stdout is not None
                 rest = b""
-                while chunk := process.stdout.read(1 << 20):
+                while chunk := self.read(process.stdout):
                     *whole, rest = (rest + chunk).split(b"\0")
                     yield from whole
                 if rest:
@@ -145,7 +186,7 @@ def borrowed(layout: Layout) -> Iterator[Git]:
     Raises:
         SourceBroken: git is not installed, or the path cannot be borrowed from.
     """
-    program = shutil.which("git")
+    program = shutil.which("git", path=_absolute_path())
     if program is None:
         raise SourceBroken("git is not installed", advice="install git, or leave repositories out of `paths`")
     objects = str((layout.common / "objects").resolve())
@@ -156,20 +197,27 @@ def borrowed(layout: Layout) -> Iterator[Git]:
         made = folder / "git"
         (made / "objects" / "info").mkdir(parents=True)
         (made / "refs").mkdir()
-        (made / "objects" / "info" / "alternates").write_text(objects + "\n")
+        (made / "objects" / "info" / "alternates").write_bytes(os.fsencode(objects) + b"\n")
         config = (
             (layout.common / "config").read_text("utf-8", "replace") if (layout.common / "config").is_file() else ""
         )
         is_sha256 = bool(_SHA256.search(config))
         version, extension = (1, "[extensions]\n\tobjectFormat = sha256\n") if is_sha256 else (0, "")
-        (made / "config").write_text(f"[core]\n\trepositoryformatversion = {version}\n\tbare = false\n{extension}")
-        refs = _refs(layout.common)
-        (made / "packed-refs").write_text("".join(f"{value} {ref}\n" for ref, value in sorted(refs.items())))
-        head = _resolved(layout.head, refs)
-        (made / "HEAD").write_text((head or "ref: refs/heads/none") + "\n")
+        (made / "config").write_text(
+            f"[core]\n\trepositoryformatversion = {version}\n\tbare = false\n{_OURS}{extension}"
+        )
+        (made / "HEAD").write_text("ref: refs/heads/none\n")
         if layout.is_shallow:
             (made / "shallow").write_text(_ids((layout.common / "shallow").read_text("utf-8", "replace")))
-        yield Git(program, folder, layout.root if layout.has_worktree else None, head)
+        git = Git(program, folder, layout.root if layout.has_worktree else None)
+        refs = _refs(layout.common)
+        git.look(refs, _resolved(layout.head, refs))
+        yield git
+
+
+def _absolute_path() -> str:
+    """PATH without `.` and the like: in a repository's own folder, `./git` is the repository's."""
+    return os.pathsep.join(folder for folder in os.get_exec_path() if Path(folder).is_absolute())
 
 
 def _widened(pipe: IO[bytes] | None) -> None:

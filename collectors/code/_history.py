@@ -14,9 +14,13 @@ from collectors.code._git import Git
 
 # First parents suffice for merges: what a merge adds beyond its parents differs from the first one too.
 _LOG: Final = (
-    "log", "--all", "--ignore-missing", "--raw", "--no-abbrev", "--no-renames", "--diff-merges=first-parent", "--root",
-    "-z", "--no-mailmap", "--no-color", "--no-ext-diff", "--no-textconv", "--format=%x01%H %ct %P%x02%an <%ae>",
+    "log", "--stdin", "--ignore-missing", "--raw", "--no-abbrev", "--no-renames", "--diff-merges=first-parent",
+    "--root",
+    "-z", "--no-mailmap", "--no-color", "--no-ext-diff", "--no-textconv", "--format=%x01%H %P%x02%ct%x02%an <%ae>",
 )  # fmt: skip
+
+
+_UNREAD: Final = datetime.fromtimestamp(0, UTC)  # as git itself shows a date that it cannot read
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,11 @@ class Commit:
     id: str
     at: datetime
     author: str | None = None
+
+    @property
+    def told_at(self) -> datetime | None:
+        """Its time; None where git cannot read the date that was written."""
+        return None if self.at == _UNREAD else self.at
 
 
 @dataclass(slots=True)
@@ -43,7 +52,8 @@ class Story:
 
 
 def _time(seconds: bytes) -> datetime:
-    return datetime.fromtimestamp(min(max(int(seconds), 0), 253402300799), UTC)
+    """Committer's time; whoever makes a commit may write anything there."""
+    return datetime.fromtimestamp(min(int(seconds), 253402300799), UTC) if seconds.isdigit() else _UNREAD
 
 
 def stories(git: Git, blobs: set[bytes], into: dict[bytes, Story]) -> None:
@@ -65,7 +75,9 @@ def stories(git: Git, blobs: set[bytes], into: dict[bytes, Story]) -> None:
 
 
 def _changes(git: Git, blobs: set[bytes]) -> Iterator[tuple[bytes, bytes, bytes, Commit, str]]:
-    tokens = git.tokens(*_LOG)
+    if not git.tips:
+        return
+    tokens = git.tokens(*_LOG, stdin="".join(f"{tip}\n" for tip in git.tips).encode())
     header = b""
     commit: Commit | None = None
     parent = ""
@@ -83,8 +95,8 @@ def _changes(git: Git, blobs: set[bytes]) -> Iterator[tuple[bytes, bytes, bytes,
 
 
 def _commit(header: bytes) -> tuple[Commit, str]:
-    facts, _, author = header[1:].partition(b"\x02")
-    name, at, *parents = facts.split()
+    facts, at, author = header[1:].split(b"\x02", 2)
+    name, *parents = facts.split()
     commit = Commit(name.decode(), _time(at), author.decode("utf-8", "replace").strip() or None)
     return commit, parents[0].decode() if parents else ""
 
@@ -109,8 +121,8 @@ def _removed(story: Story, commit: Commit, parent: str) -> None:
 def _at_head(git: Git, blobs: set[bytes], into: dict[bytes, Story]) -> None:
     if git.head is None:
         return
-    told = next(git.tokens("log", "-1", "-z", "--no-mailmap", "--format=%H %ct", git.head)).split()
-    commit = Commit(told[0].decode(), _time(told[1]))
+    told = next(git.tokens("log", "-1", "-z", "--no-mailmap", "--format=%ct", git.head), b"")
+    commit = Commit(git.head, _time(told.strip()))
     for entry in git.tokens("ls-tree", "-r", "-z", "--full-tree", git.head):
         facts, _, path = entry.partition(b"\t")
         blob = facts.split()[2]
@@ -126,7 +138,8 @@ def _parents(git: Git, into: dict[bytes, Story]) -> None:
         return
     names = "".join(f"{name}\n" for name in sorted({story.last_parent or "" for story in gone}))
     words = ("log", "--no-walk=unsorted", "--stdin", "-z", "--no-mailmap", "--ignore-missing", "--format=%H %ct")
-    times = {name.decode(): _time(at) for name, at in map(bytes.split, git.tokens(*words, stdin=names.encode()))}
+    told = (token.partition(b" ") for token in git.tokens(*words, stdin=names.encode()))
+    times = {name.decode(): _time(at.strip()) for name, _, at in told}
     for story in gone:
         at = times.get(story.last_parent or "")
         if at is not None and (story.last is None or at >= story.last.at):

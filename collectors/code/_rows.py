@@ -5,6 +5,7 @@ Refuses to: name a value, or say that a finding is one of several when it is the
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -111,18 +112,18 @@ class Findings:
         current = {path for story, _, _ in told for path in story.current}
         facts: dict[str, Any] = {
             "last_commit": last.id if last else None,
-            "last_seen_at": last.at if last else None,
+            "last_seen_at": last.told_at if last else None,
             "is_current": bool(current or found.files),
             "occurrences": sum(max(1, len(s.paths)) for s, _, _ in told) + len(set(found.files) - current),
         }
         if known:
             first, story, hit = known[0]
-            facts |= {"first_commit": first.id, "first_author": first.author, "first_seen_at": first.at}
+            facts |= {"first_commit": first.id, "first_author": first.author, "first_seen_at": first.told_at}
             path = story.paths[0]
             return Sighting(hit, f"{self._target}?commit={first.id}#{quote(path)}:{hit.line}", path, facts)
         if found.files:
             path, hit = min(found.files.items())
-            uri = f"{self._target}#{quote(path)}" if is_git else f"{(root / path).as_uri()}#"
+            uri = f"{self._target}#{quote(os.fsencode(path))}" if is_git else f"{(root / path).as_uri()}#"
             shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             return Sighting(hit, f"{uri}:{hit.line}" if is_git else f"{uri}{hit.line}", shown, facts)
         blob, hit = min(found.blobs.items())

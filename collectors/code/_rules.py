@@ -54,6 +54,8 @@ class Rule:
     """How many leading characters are the vendor's public prefix."""
     is_secret: bool = True
     """False where only the key rows matter: public halves."""
+    ahead: int = 512
+    """How many bytes behind a candidate's end its token may reach."""
     bounded: bool = True
     caseless: bool = False
 

@@ -10,9 +10,9 @@ import os
 import stat
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from collectors.code._git import Git
 from collectors.code._stream import BlobStream, Joined
@@ -47,7 +47,7 @@ class Blobs:
             with self._git.running(*_BATCH, stdin=subprocess.PIPE) as process:
                 assert process.stdout is not None
                 threading.Thread(target=_feed, args=(process, ids[start:]), daemon=True).start()
-                stream = BlobStream(process.stdout.readinto, chunk=self._chunk, margin=self._margin)  # type: ignore[attr-defined]  # bufsize=0 gives a FileIO
+                stream = BlobStream(self._readinto(process.stdout), chunk=self._chunk, margin=self._margin)
                 yield stream
                 process.wait()
             self.damaged += [name.decode() for name in stream.missing]
@@ -56,12 +56,19 @@ class Blobs:
                 self.damaged.append(ids[start].decode())
                 start += 1
 
+    def _readinto(self, pipe: IO[bytes]) -> Callable[[memoryview], int]:
+        def read(view: memoryview) -> int:
+            self._git.wait(pipe)
+            return int(pipe.readinto(view))  # type: ignore[attr-defined]  # bufsize=0 gives a FileIO
+
+        return read
+
     def _ids(self) -> list[bytes]:
         ids: list[bytes] = []
         with self._git.running(*_LIST) as process:
             assert process.stdout is not None
             rest = b""
-            while chunk := process.stdout.read(1 << 20):
+            while chunk := self._git.read(process.stdout):
                 *lines, rest = (rest + chunk).split(b"\n")
                 ids += [line[5:] for line in lines if line.startswith(b"blob ")]
                 self.damaged += [line.split()[0].decode() for line in lines if line.endswith(b" missing")]
