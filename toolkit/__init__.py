@@ -204,11 +204,12 @@ def demo(workspace: str | Path = WORKSPACE, *, out: str | Path = "reports") -> t
     from toolkit import softhsm
 
     names = ["keyfiles", "code"]
-    options: dict[str, Any] = {}
+    # What lies ignored beside this repository is its own virtual environment: others' code, and much of it.
+    options: dict[str, Any] = {"gitignore": True}
     if softhsm.find() is not None and shutil.which("softhsm2-util"):
         token = softhsm.make_token(Path(workspace).resolve() / "demo-token")
         os.environ.update(token.environment())
-        names, options = [*names, "pkcs11"], {"modules": [token.module], "pin": token.pin}
+        names, options = [*names, "pkcs11"], {**options, "modules": [token.module], "pin": token.pin}
     inv = collect(*names, into=workspace, **options)
     return inv, report("risk_assessment", workspace=workspace, out=out)
 

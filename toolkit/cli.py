@@ -18,6 +18,7 @@ import click
 if TYPE_CHECKING:
     import pandas as pd
 
+    from toolkit.scanning import Scan
     from toolkit.tables import Inventory
 
 FOUND, INCOMPLETE, FAILED, STOPPED = 1, 3, 4, 130
@@ -84,7 +85,7 @@ def _option(option: Any) -> click.Option:
         return click.Option([flag.removesuffix("s") if flag.endswith("s") else flag, option.name], multiple=True)
     if option.type is bool:
         return click.Option([f"{flag}/--no-{flag[2:]}"], default=option.default, show_default=True)
-    kind = int if option.type is int else str
+    kind = option.type if option.type in (int, float) else str
     return click.Option([flag], default=option.default, type=kind, show_default=option.default is not None)
 
 
@@ -139,6 +140,47 @@ def permissions(name: str, as_json: bool) -> None:
 
     needed = tk.permissions(name)
     click.echo(json.dumps({"collector": name, "reads": needed}) if as_json else "\n".join(needed))
+
+
+@main.command(epilog=_CODES)
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--history", is_flag=True, help="Read every blob that a repository ever held.")
+@click.option("--staged", is_flag=True, help="Read only what is staged to be committed (for pre-commit).")
+@click.option("--since", default="", metavar="REV", help="Read only what HEAD has and REV has not (for CI).")
+@click.option("--gitignore", is_flag=True, help="Leave out what .gitignore names.")
+@click.option("--patterns", multiple=True, metavar="FILE", help="Rules of your own, in our form or gitleaks'.")
+@click.option("--confidence", default=0.5, show_default=True, help="Show findings that are at least this sure.")
+@click.option("--baseline", default="", metavar="FILE", help="Findings that are accepted for now.")
+@click.option("--write-baseline", default="", metavar="FILE", help="Accept all findings: needs --reason and --until.")
+@click.option("--reason", default="", help="Why the findings of --write-baseline are accepted.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), default=None, help="When that ends.")
+@click.option("--check-liveness", default="", metavar="FILE", help="Ask the services in this table of endpoints.")
+@click.option("--cache/--no-cache", default=True, help="Keep what was read of a history, to read only what is new.")
+@click.option("--processes", default=0, help="How many read at once; 0 is as many as there are cores.")
+@click.option("--fail-on", type=click.Choice(_SEVERITIES), default="very-low", show_default=True)
+@click.option("--strict", is_flag=True, help="Exit with 3 if anything could not be seen.")
+@click.option("--show-suppressed", is_flag=True, help="Show what is passed over, too.")
+@click.option("--sarif", "form", flag_value="sarif", help="Print SARIF 2.1.0.")
+@click.option("--json", "form", flag_value="json", help="Print one JSON document.")
+def scan(paths: tuple[str, ...], write_baseline: str, reason: str, until: Any, fail_on: str, strict: bool, show_suppressed: bool, form: str | None, **options: Any) -> None:  # noqa: E501  # fmt: skip
+    """Find hard-coded secrets in folders as they lie there, or in histories. Values are never shown."""
+    from pathlib import Path
+
+    from toolkit import scanning
+
+    if write_baseline:
+        if until is None:
+            raise click.UsageError("--write-baseline needs --until YYYY-MM-DD: nothing is accepted for ever")
+        told = scanning.write_baseline(paths, options, Path(write_baseline), reason=reason, until=until.date())
+        click.echo(f"{write_baseline}: {len(told.findings):,} findings accepted until {until:%Y-%m-%d}", err=True)
+        return
+    told = scanning.scan(paths, options)
+    _show_scan(told, form, show_suppressed=show_suppressed)
+    worst = told.worst()
+    if worst is not None and fail_on != "never" and _SEVERITIES.index(worst.value) >= _SEVERITIES.index(fail_on):
+        sys.exit(FOUND)
+    if strict and not told.is_whole:
+        sys.exit(INCOMPLETE)
 
 
 @main.command()
@@ -287,6 +329,17 @@ def _show_collected(inv: Inventory, workspace: str, as_json: bool) -> None:
         return
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     click.echo(f"{told}. Kept in {workspace}.")
+
+
+def _show_scan(told: Scan, form: str | None, *, show_suppressed: bool) -> None:
+    from toolkit.scanning import sarif, shown
+
+    if form is not None:
+        click.echo(json.dumps(sarif.document(told) if form == "sarif" else shown.document(told), indent=2))
+        return
+    for line, colour in shown.lines(told, show_suppressed=show_suppressed):
+        click.secho(line, fg=colour)
+    click.echo(shown.summary(told), err=True)
 
 
 def _show_worst(scores: pd.DataFrame) -> None:

@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
@@ -57,6 +59,25 @@ class Fingerprinter:
     def uid(self, material: bytes) -> str:
         """`hmac:` and 64 hex digits."""
         return "hmac:" + hmac.new(self._pepper, material, hashlib.sha256).hexdigest()
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for keyatlas (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "keyatlas"
+
+
+def local_fingerprinter() -> Fingerprinter:
+    """Names material the same in every scan of this user on this machine; of one process, if no file can be kept."""
+    path = cache_folder() / "pepper"
+    pepper = os.urandom(32)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            file.write(pepper)
+    except OSError:
+        kept = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        pepper = kept if len(kept) == len(pepper) else pepper
+    return Fingerprinter(pepper)
 
 
 def keeper_uid(locator: str) -> str:

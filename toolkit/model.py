@@ -20,6 +20,7 @@ from toolkit.terms import (
     KeyFunction,
     KeyState,
     KeyType,
+    Liveness,
     Origin,
     Protection,
     ReadingStatus,
@@ -126,19 +127,31 @@ class Secret:
     title: str
     severity: Severity
     preview: str
+    gives: str | None = None
+    documented: str | None = None
+    facts: tuple[str, ...] | None = None
     key_uid: str | None = None
     path: str | None = None
     line: int | None = None
     column: int | None = None
+    end_column: int | None = None
+    wrapped: tuple[str, ...] | None = None
     first_commit: str | None = None
     first_author: str | None = None
+    first_subject: str | None = None
     first_seen_at: datetime | None = None
     last_commit: str | None = None
     last_seen_at: datetime | None = None
     is_current: bool | None = None
     occurrences: int | None = None
+    paths: tuple[str, ...] | None = None
+    commits: int | None = None
     confidence: float | None = None
     reasons: tuple[str, ...] | None = None
+    liveness: Liveness | None = None
+    checked_at: datetime | None = None
+    suppression: str | None = None
+    suppressed_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

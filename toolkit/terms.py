@@ -88,6 +88,15 @@ class Verdict(StrEnum):
     ATTESTATION_REQUIRED = "ATTESTATION_REQUIRED"
 
 
+class Liveness(StrEnum):
+    """Whether a credential's service still takes it."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+    """It was asked and gave no clear answer."""
+
+
 class GapStatus(StrEnum):
     """Why something could not be seen."""
 

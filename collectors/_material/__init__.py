@@ -17,6 +17,7 @@ from typing import Any, Final
 from collectors._material._build import Place
 from collectors._material._der import der_rows
 from collectors._material._jks import MAGICS, jks_rows
+from collectors._material._jwk import jwk_rows
 from collectors._material._pem import BEGIN, pem_rows
 from collectors._material._ssh import LINE, RFC4716, line_rows, putty_rows, rfc4716_rows
 from toolkit.model import Certificate, Gap, Key
@@ -40,7 +41,7 @@ def is_promising(name: str) -> bool:
 
 def is_material(data: bytes) -> bool:
     """Whether the bytes have the marks of any format that is read here; cheap."""
-    marks = (BEGIN, b"PuTTY-User-Key-File-", b"AGE-SECRET-KEY-", b"---- BEGIN SSH2 PUBLIC KEY")
+    marks = (BEGIN, b'"kty"', b"PuTTY-User-Key-File-", b"AGE-SECRET-KEY-", b"---- BEGIN SSH2 PUBLIC KEY")
     return data[:4] in MAGICS or data[:1] == b"\x30" or any(mark in data for mark in marks) or bool(LINE.search(data))
 
 
@@ -68,6 +69,8 @@ def _rows(place: Place, data: bytes, name: str) -> Iterator[Key | Certificate | 
         yield from putty_rows(place, data)
     elif data[:1] == b"\x30" and BEGIN not in data:
         yield from der_rows(place.at("der"), data)
+    elif data.lstrip()[:1] == b"{" and b'"kty"' in data and BEGIN not in data:
+        yield from jwk_rows(place, data)
     else:
         if BEGIN in data:
             yield from pem_rows(place, data)

@@ -122,11 +122,12 @@ def odd_curve(der: bytes) -> dict[str, str] | None:
     for read in (_spki_curve, _pkcs8_curve, _sec1_curve):
         try:
             curve = read(der)
+            kind = curve.name
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
-        if curve.name == "specified":
+        if kind == "specified":
             return {"algorithm": "EC", "parameter": "explicit parameters"}
-        is_odd = curve.name == "named" and not _is_known(curve.chosen.dotted)
+        is_odd = kind == "named" and not _is_known(curve.chosen.dotted)
         return {"algorithm": "EC", "parameter": str(curve.native)} if is_odd else None
     return None
 

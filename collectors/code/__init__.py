@@ -1,8 +1,8 @@
 """Secrets and keys in source code: the whole history of git repositories, and files as they lie there.
 
-Every blob of the object store is read once, in git's own order, reachable or not. A repository is never trusted: its
-config, hooks and filters are not read, so nothing in it runs. What is ignored by its `.gitignore` is not read either.
-Refuses to: ask a vendor whether a token still works, follow links, or tell a secret's value.
+Every blob of the object store is read once, in git's own order, reachable or not, by as many processes as there are
+cores. A repository is never trusted: its config, hooks and filters are not read, so nothing in it runs.
+Refuses to: follow links, tell a secret's value, or ask a vendor whether a token still works unless told to.
 
 >>> collector = Code(paths=("/nowhere",))
 >>> [target.locator for target in collector.targets()]
@@ -12,24 +12,19 @@ Refuses to: ask a vendor whether a token still works, follow links, or tell a se
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
-from typing import ClassVar, Final
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from typing import ClassVar
+from urllib.parse import unquote_to_bytes, urlsplit
 
-from collectors.code._confirm import MARGIN
-from collectors.code._git import Git, Layout, borrowed, locate
-from collectors.code._history import Story, stories
-from collectors.code._rows import Findings
-from collectors.code._rules import needed
-from collectors.code._sources import Blobs, Files, names_of_folder, names_of_worktree
+from collectors.code._git import locate
+from collectors.code._liveness import load as endpoints
 from collectors.code._stream import CHUNK
-from toolkit.errors import SourceBroken
+from collectors.code._suppression import load, new_salt, written
+from toolkit.errors import ConfigError, SourceBroken
 from toolkit.identity import Fingerprinter
-from toolkit.model import Gap, Row, Target
-from toolkit.terms import GapScope, GapStatus
-
-_UNREADABLE: Final = "run `git fsck` in the repository, and fetch what is broken again"
+from toolkit.model import Row, Secret, Target
 
 
 class Code:
@@ -39,21 +34,67 @@ class Code:
         paths: repositories (plain, bare, linked worktrees) or folders; the repository around the current folder when
             none is given, or else that folder.
         history: read every blob that the repository ever held, not only the files that lie there now.
+        staged: read only what is staged to be committed.
+        since: read only what HEAD has that this revision has not (a branch, tag or commit).
+        gitignore: leave out what the repository's `.gitignore` names; local secrets often lie just there.
+        patterns: files of rules of your own, in the form of `toolkit/patterns` or of gitleaks.
+        baseline: a file of findings that are accepted for now; they are told as suppressed.
+        check_liveness: ask the services themselves whether what was found still works: a table of endpoints (see
+            `toolkit/liveness.toml`), or `standard`. The values are shown to those addresses.
+        cache: keep what was found in blobs, and read only new ones the next time.
+        confidence: findings that are less sure than this (0..1) are not told.
+        processes: how many read at once; 0 takes as many as there are cores.
         fingerprinter: names the values; without one, names hold within this object only.
     """
 
     name: ClassVar[str] = "code"
-    reads: ClassVar[tuple[str, ...]] = ("file:read",)
-    parallel: ClassVar[int] = 2
+    reads: ClassVar[tuple[str, ...]] = ("file:read", "https:the endpoints of check_liveness, only when it is given")
+    parallel: ClassVar[int] = 1
 
     def __init__(
-        self, *, paths: tuple[str, ...] = (), history: bool = True, fingerprinter: Fingerprinter | None = None
+        self,
+        *,
+        paths: tuple[str, ...] = (),
+        history: bool = True,
+        staged: bool = False,
+        since: str = "",
+        gitignore: bool = False,
+        patterns: tuple[str, ...] = (),
+        baseline: str = "",
+        check_liveness: str = "",
+        cache: bool = True,
+        confidence: float = 0.5,
+        processes: int = 0,
+        fingerprinter: Fingerprinter | None = None,
     ) -> None:
-        needed()
+        _needed()
         self._paths = tuple(paths)
-        self._history = history
-        self._fingerprinter = fingerprinter or Fingerprinter(os.urandom(32))
-        self._chunk = CHUNK
+        self.history = history
+        self.staged = staged
+        self.since = since
+        self.cache = cache
+        self.baseline = load(Path(baseline)) if baseline else None
+        self.salt = self.baseline.salt if self.baseline is not None else None
+        """Under which the marks of findings are made, for a baseline."""
+        self.marks: dict[str, str] = {}
+        """By which a baseline knows each value, by uid; filled by `collect` where there is a salt."""
+        self.gitignore = gitignore
+        self.patterns = tuple(patterns)
+        self.confidence = confidence
+        self.endpoints = endpoints(check_liveness) if check_liveness else {}
+        # One asks slowly; two would ask twice as fast.
+        self.processes = 1 if self.endpoints else processes or len(os.sched_getaffinity(0))
+        self.fingerprinter = fingerprinter or Fingerprinter(os.urandom(32))
+        self.chunk = CHUNK
+
+    def mark(self) -> None:
+        """From now on, make the marks that a new baseline needs."""
+        self.salt = new_salt()
+
+    def baseline_text(self, secrets: Iterable[Secret], *, reason: str, until: date) -> str:
+        """A baseline file that accepts these findings of this object until a date."""
+        pairs = [(secret, self.marks[secret.secret_uid]) for secret in secrets]
+        return written(self.salt or b"", pairs, reason=reason, until=until)
 
     def targets(self) -> Iterator[Target]:
         """One for each repository or folder."""
@@ -72,15 +113,28 @@ class Code:
         root = Path(os.fsdecode(unquote_to_bytes(urlsplit(target.locator).path)))
         if not root.exists():
             raise SourceBroken(f"{_shown(str(root))} is not there", advice="correct `paths`")
-        findings = Findings(collector=self.name, target=target.locator, fingerprinter=self._fingerprinter)
-        reading = _Reading(target, findings, self._fingerprinter, self._chunk)
+        # The engine is loaded when it is needed: naming the targets does not.
+        from collectors.code._reading import Reading
+
+        reading = Reading(target, self)
         if target.locator.startswith("file:"):
             yield from reading.folder(root)
             return
         layout = locate(root)
         if layout is None:
             raise SourceBroken(f"{_shown(str(root))} is a git repository no more", advice="collect again")
-        yield from reading.repository(layout, history=self._history)
+        yield from reading.repository(layout)
+
+
+def _needed() -> None:
+    try:
+        import hyperscan  # noqa: F401
+        import pypdf  # noqa: F401
+    except ImportError as missing:
+        advice = "pip install 'keyatlas[code]'"
+        raise ConfigError(
+            f"the code collector needs {missing.name}, which is not installed", advice=advice
+        ) from missing
 
 
 def _shown(path: str) -> str:
@@ -97,106 +151,3 @@ def _is_repository(root: Path) -> bool:
 
 def _around(here: Path) -> Path:
     return next((folder for folder in (here, *here.parents) if _is_repository(folder)), here)
-
-
-class _Reading:
-    """The reading of one target."""
-
-    def __init__(self, target: Target, findings: Findings, fingerprinter: Fingerprinter, chunk: int) -> None:
-        from collectors.code._scan import Scanner
-
-        self._target = target
-        self._findings = findings
-        self._scanner = Scanner(fingerprinter, findings.parse)
-        self._chunk = chunk
-
-    def folder(self, root: Path) -> Iterator[Row]:
-        """A plain folder, or one file."""
-        nested: list[str] = []
-        denied: list[str] = []
-        top = root if root.is_dir() else root.parent
-        names = names_of_folder(root, nested, denied) if root.is_dir() else iter([root.name])
-        yield from self._files(top, names)
-        for path in denied:
-            yield self._gap(f"{path}/", "the folder cannot be listed", GapStatus.DENIED)
-        yield from self._nested(nested)
-        yield from self._findings.rows(top, {}, is_git=False)
-
-    def repository(self, layout: Layout, *, history: bool) -> Iterator[Row]:
-        """A repository: its blobs, its files, then whose they are."""
-        with borrowed(layout) as git:
-            if history:
-                yield from self._blobs(git)
-                yield from self._history_gaps(layout)
-            if layout.has_worktree:
-                nested: list[str] = []
-                try:
-                    yield from self._files(layout.root, names_of_worktree(git, nested))
-                except SourceBroken as broken:
-                    yield self._gap(None, f"files of the work tree: {broken.message}", GapStatus.ERROR)
-                yield from self._nested(nested)
-            told: dict[bytes, Story] = {}
-            if blobs := self._findings.blobs:
-                try:
-                    stories(git, blobs, told)
-                except SourceBroken as broken:
-                    yield self._gap(None, f"commits: {broken.message}", GapStatus.ERROR, field="first_commit")
-            yield from self._findings.rows(layout.root, told, is_git=True)
-
-    def _blobs(self, git: Git) -> Iterator[Row]:
-        blobs = Blobs(git, chunk=self._chunk, margin=MARGIN)
-        try:
-            for stream in blobs.streams():
-                for hit in self._scanner.hits(stream):
-                    self._findings.add_blob(hit)
-        except SourceBroken as broken:
-            yield self._gap("?objects", f"objects: {broken.message}", GapStatus.ERROR, advice=broken.advice)
-        for name in git.absent:
-            yield self._gap(
-                f"?commit={name}", "a ref names it, but it is not there", GapStatus.MALFORMED, advice=_UNREADABLE
-            )
-        for name in dict.fromkeys(blobs.damaged):
-            yield self._gap(f"?blob={name}", "git cannot read this object", GapStatus.MALFORMED, advice=_UNREADABLE)
-        if not blobs.is_listed:
-            yield self._gap("?objects", "git could not list all objects", GapStatus.ERROR, advice=_UNREADABLE)
-
-    def _files(self, root: Path, names: Iterator[str]) -> Iterator[Row]:
-        files = Files(root, names)
-        for hit in self._scanner.hits(files.stream(chunk=self._chunk, margin=MARGIN)):
-            self._findings.add_file(files.paths[int(hit.name)], hit)
-        for path, reason in files.failed:
-            yield self._gap(path, reason.lower(), GapStatus.DENIED)
-
-    def _history_gaps(self, layout: Layout) -> Iterator[Gap]:
-        if layout.is_shallow:
-            reason = "a shallow clone: older commits are not here, so first sightings may be earlier"
-            yield self._gap(None, reason, GapStatus.NOT_ASKED, field="first_seen_at", advice="git fetch --unshallow")
-        if layout.is_partial:
-            reason = "a partial clone: blobs that were not fetched are not here"
-            yield self._gap("?objects", reason, GapStatus.NOT_ASKED, advice="git fetch --refetch --no-filter")
-        if (layout.common / "reftable").is_dir():
-            reason = "refs lie in a reftable, which is not read: commits are not known"
-            yield self._gap(None, reason, GapStatus.NOT_ASKED, field="first_commit")
-
-    def _nested(self, folders: list[str]) -> Iterator[Gap]:
-        for folder in folders:
-            reason = "another repository lies here"
-            yield self._gap(folder, reason, GapStatus.NOT_ASKED, advice="name it in `paths` too")
-
-    def _gap(
-        self, place: str | None, reason: str, status: GapStatus, *, field: str | None = None, advice: str | None = None
-    ) -> Gap:
-        locator = self._target.locator
-        if place is not None:
-            name = place if place.startswith("?") else quote(os.fsencode(place))
-            locator += name if name.startswith("?") or locator.endswith("/") else f"#{name}"
-        return Gap(
-            collector=self._target.collector,
-            target=self._target.locator,
-            locator=locator,
-            scope=GapScope.OBJECT if field is None else GapScope.FIELD,
-            status=status,
-            reason=reason,
-            field=field,
-            advice=advice,
-        )

@@ -6,153 +6,192 @@ stream was cut), or to keep a value: what leaves here is a fingerprint, a previe
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import math
 import re
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from collectors.code._examples import checksum
-from collectors.code._rules import PEM, Rule, patterns
-from collectors.code._stream import Piece
+from collectors.code import _values as values
+from collectors.code._assigned import assigned
+from collectors.code._book import Book
+from collectors.code._checks import CHECKS
+from collectors.code._facts import facts_of, is_private_jwk
+from collectors.code._rules import PEM, REACH, Rule
+from collectors.code._suppression import Suppression, check, told
 from toolkit.identity import Fingerprinter
 
 BEHIND: Final = 512
+_FAR: Final = 8 << 10
 AHEAD: Final = 32 << 10  # the PEM of a 16,384 bit RSA key has 13 kB
-MARGIN: Final = AHEAD + BEHIND
-# Short words only as people write them: in any mix of cases they would strike one random token in a thousand.
-_PLACEHOLDER: Final = re.compile(
-    rb"(?i:example|placeholder|changeme|change_me|redacted|dummy|sample|insert|replace)|your|YOUR|fake|FAKE|xxxx|XXXX|"
-    rb"\*\*\*|\.\.\.|0123456789abc|123456789012345|abcdefgh|(.)\1{7}|<[a-z]|\$\{|\{\{|%\(|deadbeefdeadbeef"
+MARGIN: Final = AHEAD + _FAR
+_REMEMBERED: Final = 1 << 14
+_COMMENTS: Final = (b"#", b"//", b"/*", b"*", b"--", b"<!--", b";", b"%", b"REM ", b"rem ", b"'")
+_CUT: Final = (b"***", b"...", b"\xe2\x80\xa6", b"xxx", b"XXX", b"${", b"{{", b"<your", b"<YOUR")
+"""What follows a value that somebody has cut or masked, or that is made of parts."""
+_DIGEST: Final = re.compile(
+    rb"(?i)(?:sha[-_]?(?:1|224|256|384|512)|md5|integrity|checksum|digest|commit|revision|fingerprint|etag|blake2[bs]?)"
+    rb"[\"']?[ \t]{0,4}[-=:,(\s][ \t]{0,4}[\"'(]{0,2}\Z"
 )
+"""What stands before a digest."""
+_CALL: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.]{0,60}\(")
+"""Code that makes the value, where the value itself would stand."""
+_NEAR: Final = REACH + 40
+_RUN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./+:|"
+_RUN_BEHIND: Final = 800
+_RUN_AHEAD: Final = 1200
+_SMALL: Final = 2 * BEHIND + 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A confirmed finding at one place of one blob."""
+class Confirmed:
+    """A finding, by its place in the window it was found in."""
 
-    rule: Rule
+    number: int
+    start: int
+    end: int
     uid: str
-    name: bytes
-    offset: int
-    line: int
-    column: int | None
     preview: str
     confidence: float
     reasons: tuple[str, ...]
+    facts: tuple[str, ...]
+    value: bytes
+    """For the caller to parse and forget; never shown."""
+    mark: str
+    """By which a baseline knows the value, where there is one."""
+    wish: Suppression | None
+
+    def __repr__(self) -> str:
+        return f"Confirmed({self.number}, {self.start}, {self.end})"
 
 
-class Lines:
-    """Counts line ends from the last place asked for, so that a blob full of findings is read once."""
+class Confirmer:
+    """Tries the rules that an expression calls up.
 
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self._piece: Piece | None = None
-        self._place = self._count = 0
+    The same lines come again in thousands of versions of a file, so what was made of a window is remembered.
+    """
 
-    def before(self, piece: Piece, place: int) -> int:
-        """Line ends of the blob before `place`."""
-        if piece is not self._piece or place < self._place:
-            self._piece, self._place, self._count = piece, piece.start, piece.lines
-        self._count += bytes(self._data[self._place : place]).count(b"\n")
-        self._place = place
-        return self._count
+    def __init__(self, book: Book, fingerprinter: Fingerprinter, salt: bytes | None) -> None:
+        self._book = book
+        self._fingerprinter = fingerprinter
+        self._salt = salt
+        self._told: dict[tuple[int, int, bytes], tuple[Confirmed, ...]] = {}
+        self._extents = [self._extent(calls) for calls in book.calls]
 
+    def confirm(self, expression: int, data: memoryview, left: int, right: int, end: int) -> tuple[int, tuple[Confirmed, ...]]:  # noqa: E501  # fmt: skip
+        """Findings that cover the byte before `end`, within data[left:right], and where their window begins."""
+        calls, behind, ahead = self._extents[expression]
+        left, right = max(left, end - behind), min(right, end + ahead)
+        window = bytes(data[left:right])
+        if not calls:
+            # What stands far off says nothing of a run, and would only make each window look new.
+            start = len(window[: end - left - 1].rstrip(_RUN))
+            cut = max(window.rfind(b"\n", 0, max(0, start - _NEAR)) + 1, start - 2 * _NEAR, 0)
+            window, left = window[cut : _line_end(window, end - left)], left + cut
+        elif len(window) > _SMALL:
+            return left, tuple(self._tried(calls, window, end - left))
+        key = (expression, end - left, window)
+        if (told := self._told.get(key)) is None:
+            if len(self._told) >= _REMEMBERED:
+                self._told.clear()
+            numbers = calls or self._book.called(window)
+            told = self._told[key] = tuple(self._tried(numbers, window, end - left))
+        return left, told
 
-def confirm(
-    number: int, rule: Rule, data: memoryview, piece: Piece, end: int, lines: Lines, fingerprinter: Fingerprinter
-) -> tuple[Hit, bytes] | None:
-    """The finding that covers the byte before `end`, with its value for the caller to parse and forget."""
-    is_pem = PEM in rule.checks
-    left, right = max(piece.start, end - BEHIND), min(piece.end, end + (AHEAD if is_pem else min(rule.ahead, AHEAD)))
-    window = bytes(data[left:right])
-    within = end - left
-    if is_pem:
-        # A block ends at the next boundary or not at all: without this, headers alone cost 32 kB of search each.
-        boundary = window.find(b"-----", within)
-        if not window.startswith(b"-----END", boundary):
-            return None
-        window = window[: boundary + 128]
-    found = next((m for m in patterns()[number].finditer(window) if m.end() >= within), None)
-    if found is None or found.start() >= within:
+    def _extent(self, calls: tuple[int, ...]) -> tuple[tuple[int, ...], int, int]:
+        if not calls:
+            return calls, _RUN_BEHIND, _RUN_AHEAD
+        rules = [self._book.rules[number] for number in calls]
+        behind = min(_FAR, max(rule.behind for rule in rules))
+        return calls, behind, min(AHEAD, max(AHEAD if PEM in rule.checks else rule.ahead for rule in rules))
+
+    def _tried(self, numbers: tuple[int, ...], window: bytes, within: int) -> Iterator[Confirmed]:
+        for number in numbers:
+            rule = self._book.rules[number]
+            if PEM in rule.checks:
+                # A block ends at the next boundary or not at all: without this, headers alone cost 32 kB of search.
+                boundary = window.find(b"-----", within)
+                if not window.startswith(b"-----END", boundary):
+                    continue
+                shown = window[: boundary + 128]
+            else:
+                shown = window[: within + rule.ahead]
+            made = self._one(number, rule, shown, within)
+            if made is not None:
+                yield made
+
+    def _one(self, number: int, rule: Rule, window: bytes, within: int) -> Confirmed | None:
+        for found in self._book.pattern(number).finditer(window):
+            # The terminator that ends a run is no part of the value.
+            if found.end() < within - 1:
+                continue
+            if found.start() >= within:
+                return None
+            group = "value" if "value" in found.re.groupindex else 1 if found.re.groups else 0
+            if rule.near and not self._is_near(number, window, found.start(group)):
+                continue
+            value = found[group]
+            if found.string.startswith(_CUT, found.end(group)) or found.string.startswith(_CUT, found.end()):
+                continue
+            if rule.near and _DIGEST.search(found.string, 0, found.start(group)):
+                continue
+            if any(re.search(refused.encode(), value) for refused in rule.refused):
+                continue
+            judged = judge(rule, value, found)
+            if judged is None:
+                continue
+            preview = f"{value[: rule.shown].decode('ascii', 'replace')}… ({len(value)} characters)"
+            uid, facts = self._fingerprinter.uid(value), facts_of(rule, value, found)
+            mark = check(self._salt, value) if self._salt is not None else ""
+            place = found.start(group), found.end(group)
+            wish = told(_lines_around(found.string, *place))
+            return Confirmed(number, *place, uid, preview, *judged, facts, value, mark, wish)
         return None
-    group = 1 if found.re.groups else 0
-    value = found[group]
-    judged = judge(rule, value)
-    if judged is None:
-        return None
-    start = left + found.start(group)
-    line_start = window.rfind(b"\n", 0, found.start(group)) + 1
-    # Where the line began further away than we look, the column is not told.
-    is_column_known = line_start > 0 or (left == piece.start and piece.offset == 0)
-    column = start - (left + line_start) + 1 if is_column_known else None
-    line = lines.before(piece, start) + 1
-    shown = value[: rule.shown].decode("ascii", "replace")
-    preview = f"{shown}… ({len(value)} characters)"
-    offset = piece.offset + start - piece.start
-    return Hit(rule, fingerprinter.uid(value), piece.name, offset, line, column, preview, *judged), value
+
+    def _is_near(self, number: int, window: bytes, start: int) -> bool:
+        return bool(self._book.nearby(number).search(window, max(0, start - _NEAR), start))
 
 
-def judge(rule: Rule, value: bytes) -> tuple[float, tuple[str, ...]] | None:
+def _line_end(window: bytes, at: int) -> int:
+    end = window.find(b"\n", at)
+    return end + 1 if end >= 0 else len(window)
+
+
+def _lines_around(window: bytes, start: int, end: int) -> bytes:
+    """The line before the value's first, up to the end of its last; an end of the window ends a line too."""
+    begin = window.rfind(b"\n", 0, start) + 1
+    before = window[window.rfind(b"\n", 0, max(0, begin - 1)) + 1 : begin].strip()
+    own = window[begin : _line_end(window, end)].replace(b"\n", b" ")
+    # A line before it counts where it is a comment and nothing else; else it speaks of itself.
+    return before + b" " + own if before.startswith(_COMMENTS) else own
+
+
+def judge(rule: Rule, value: bytes, found: re.Match[bytes]) -> tuple[float, tuple[str, ...]] | None:
     """Confidence (0..1) and its reasons; None where the value is not a secret."""
     secret = value[rule.shown :]
+    if "key-file" in rule.checks:
+        return None
     if PEM in rule.checks:
-        return rule.confidence, ("a complete PEM block",)
-    if _PLACEHOLDER.search(secret):
+        return rule.sure, ("a complete PEM block",)
+    if "jwk" in rule.checks:
+        return (rule.sure, ("a JSON web key with private members",)) if is_private_jwk(value) else None
+    if "assigned" in rule.checks:
+        return assigned(found)
+    if values.is_placeholder(secret) or _CALL.match(value):
         return None
-    confidence, reasons = rule.confidence, [f"has the form of: {rule.title}"]
-    entropy = bits_a_character(secret)
-    if entropy < rule.min_entropy:
+    confidence, reasons = rule.sure, [f"has the form of: {rule.title}"]
+    bits = values.entropy(secret)
+    if bits < (values.floor(secret) if rule.min_entropy is None else rule.min_entropy):
         return None
-    reasons.append(f"entropy {entropy:.1f} bits a character")
-    for check in rule.checks:
-        said = CHECKS[check](value)
+    reasons.append(f"entropy {bits:.1f} bits a character")
+    if rule.near:
+        if rule.min_entropy is None and (values.is_sequence(secret) or (len(secret) > 9 and values.is_wordy(secret))):
+            return None
+        reasons.append("beside the name of its service")
+    for name in rule.checks:
+        said = CHECKS[name](value)
         if said is None:
             return None
         if said:
             reasons.append(said)
-            confidence = 0.99
+            confidence = max(confidence, 0.99)
     return round(confidence, 2), tuple(reasons)
-
-
-def bits_a_character(text: bytes) -> float:
-    """Shannon entropy of the characters as they occur."""
-    size = len(text)
-    return -sum(n / size * math.log2(n / size) for n in Counter(text).values()) if size else 0.0
-
-
-def _crc32(value: bytes) -> str | None:
-    body = value.rpartition(b"_")[2]
-    return "its checksum fits" if checksum(body[:-6]) == body[-6:] else None
-
-
-def _crc32_if(value: bytes) -> str:
-    return _crc32(value) or ""
-
-
-def _jwt(value: bytes) -> str | None:
-    head = value.split(b".")[0]
-    try:
-        told = json.loads(base64.urlsafe_b64decode(head + b"=" * (-len(head) % 4)))
-    except (binascii.Error, ValueError):
-        return None
-    return "" if isinstance(told, dict) and str(told.get("alg", "none")).lower() != "none" else None
-
-
-def _mixed(value: bytes) -> str | None:
-    """Neither a word, nor a number, nor a path: letters of both cases and digits."""
-    kinds = (rb"[a-z]", rb"[A-Z]", rb"[0-9]")
-    return "" if all(re.search(kind, value) for kind in kinds) and value.count(b"/") < 6 else None
-
-
-CHECKS: Final[dict[str, Callable[[bytes], str | None]]] = {
-    "crc32": _crc32,
-    "crc32-if": _crc32_if,
-    "jwt": _jwt,
-    "mixed": _mixed,
-}
-"""Name of a check -> what it says of the value: None refuses it, "" lets it pass, words make it nearly certain."""

@@ -12,9 +12,12 @@ Refuses to: be used for anything but tests and benchmarks.
 from __future__ import annotations
 
 import base64
+import binascii
+import hashlib
 import re
 import string
 import zlib
+from collections.abc import Callable
 from random import Random
 from typing import Final
 
@@ -32,6 +35,8 @@ _ALPHABETS: Final = {
     "base64": string.ascii_letters + string.digits + "+/",
     "base64url": string.ascii_letters + string.digits + "-_",
 }
+_BITCOIN: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_RIPPLE: Final = "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz"
 _FIELD: Final = re.compile(r"\{(\w+)(?::(\d+))?\}")
 
 
@@ -57,6 +62,8 @@ def example(template: str, random: Random) -> str:
             return _jwt(random)
         if name == "pem":
             return _pem(random)
+        if name in _MADE:
+            return _MADE[name](random, size)
         last = "".join(random.choices(_ALPHABETS[name], k=size))
         return last
 
@@ -66,6 +73,76 @@ def example(template: str, random: Random) -> str:
 def _jwt(random: Random) -> str:
     parts = [b'{"alg":"HS256","typ":"JWT"}', b'{"sub":"%d"}' % random.getrandbits(60), random.randbytes(32)]
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+def _jwk(random: Random, _size: int) -> str:
+    pair = _pair(random)
+    d, x = (base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (pair[:32], pair[32:]))
+    return f'{{"kty":"OKP","crv":"Ed25519","x":"{x}","d":"{d}"}}'
+
+
+def _pair(random: Random) -> bytes:
+    """Seed and public half of an Ed25519 key."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    seed = random.randbytes(32)
+    return seed + Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def _letters(random: Random, size: int) -> bytes:
+    return "".join(random.choices(BASE62, k=size)).encode()
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _base58(content: bytes, alphabet: str = _BITCOIN) -> str:
+    number, digits = int.from_bytes(content, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        digits = alphabet[digit] + digits
+    return alphabet[0] * (len(content) - len(content.lstrip(b"\0"))) + digits
+
+
+def _checked58(content: bytes, alphabet: str = _BITCOIN) -> str:
+    """Base58Check: four bytes of a double SHA-256 behind the content."""
+    return _base58(content + hashlib.sha256(hashlib.sha256(content).digest()).digest()[:4], alphabet)
+
+
+def _checked32(head: bytes, random: Random) -> str:
+    """Base32 with a CRC-16/XMODEM behind the content, as Stellar and NATS write seeds."""
+    content = head + random.randbytes(32)
+    return base64.b32encode(content + binascii.crc_hqx(content, 0).to_bytes(2, "little")).decode().rstrip("=")
+
+
+def _words(random: Random, size: int) -> str:
+    return " ".join(
+        "".join(random.choices(string.ascii_lowercase, k=random.randrange(4, 9))) for _ in range(size or 12)
+    )
+
+
+_MADE: Final[dict[str, Callable[[Random, int], str]]] = {
+    "jwk": _jwk,
+    "basic": lambda r, _: _base64(b"deploy:" + _letters(r, 16)),
+    "text64": lambda r, size: _base64(_letters(r, size or 24)),
+    "key32": lambda r, _: _base64(r.randbytes(32)),
+    "wif": lambda r, _: _checked58(b"\x80" + r.randbytes(32)),
+    "wifc": lambda r, _: _checked58(b"\x80" + r.randbytes(32) + b"\x01"),
+    "wift": lambda r, _: _checked58(b"\xb0" + r.randbytes(32) + b"\x01"),
+    "xprv": lambda r, _: _checked58(bytes.fromhex("0488ade4") + r.randbytes(74)),
+    "tprv": lambda r, _: _checked58(bytes.fromhex("04358394") + r.randbytes(74)),
+    "dgpv": lambda r, _: _checked58(bytes.fromhex("02fac398") + r.randbytes(74)),
+    "bip38": lambda r, _: _checked58(bytes.fromhex("0142c0") + r.randbytes(36)),
+    "edsk": lambda r, _: _checked58(bytes([13, 15, 58, 7]) + r.randbytes(32)),
+    "xrp": lambda r, _: _checked58(b"\x21" + r.randbytes(16), _RIPPLE),
+    "stellar": lambda r, _: _checked32(b"\x90", r),
+    "nkey": lambda r, _: _checked32(bytes([0x90 | 20 >> 2 & 7, 20 << 3 & 255]), r),
+    "words": _words,
+    "solana": lambda r, _: "[" + ",".join(map(str, _pair(r))) + "]",
+    "solana58": lambda r, _: _base58(_pair(r)),
+}
+"""Fields whose value must be computed."""
 
 
 def _pem(random: Random) -> str:

@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from toolkit.errors import SourceBroken
+from toolkit.errors import ConfigError, SourceBroken
 
 _ID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REF: Final = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+")
 _SHA256: Final = re.compile(r"^\s*objectformat\s*=\s*sha256", re.IGNORECASE | re.MULTILINE)
+_REVISION: Final = re.compile(r"([^\s~^:?*\[\\\-][^\s~^:?*\[\\]*)((?:[~^]\d{0,6})*)")
 _SMALL: Final = 4096
 PATIENCE: Final = 300.0
 """Seconds of silence after which git is taken to hang: a planted FIFO among its files would hold it for ever."""
@@ -86,13 +87,15 @@ _OURS: Final = "\tcommitGraph = false\n\tmultiPackIndex = false\n"
 class Git:
     """Runs git in the borrowed directory, with an environment that holds nothing but what is set here."""
 
-    def __init__(self, program: str, folder: Path, worktree: Path | None) -> None:
+    def __init__(self, program: str, folder: Path, worktree: Path | None, index: Path | None = None) -> None:
         self.head: str | None = None
         """The id of the commit that is checked out."""
         self.tips: list[str] = []
         """What the refs and HEAD name, where it is there."""
         self.absent: list[str] = []
         """What they name and is not there."""
+        self.named: dict[str, str] = {}
+        """The refs by name."""
         self.patience = PATIENCE
         self._program = program
         self._folder = folder
@@ -112,6 +115,8 @@ class Git:
         }
         if worktree is not None:
             self._env["GIT_WORK_TREE"] = str(worktree)
+        if index is not None:
+            self._env["GIT_INDEX_FILE"] = str(index)
         self._where = worktree or folder
 
     @contextmanager
@@ -158,6 +163,28 @@ class Git:
         self.absent = [name for name in named if kinds.get(name, "missing") == "missing"]
         self.head = head if kinds.get(head or "") == "commit" else None
 
+    @property
+    def empty_tree(self) -> str:
+        """The id of a tree that holds nothing."""
+        return b"".join(self.tokens("hash-object", "-t", "tree", "--stdin", stdin=b"")).decode().strip()
+
+    def revision(self, text: str) -> str:
+        """A revision as people write it (gitrevisions), with the ref in it resolved; refs are not git's to see here.
+
+        Raises:
+            ConfigError: it names nothing.
+        """
+        found = _REVISION.fullmatch(text)
+        base, steps = (found[1], found[2]) if found else ("", "")
+        forms = (base, f"refs/{base}", f"refs/tags/{base}", f"refs/heads/{base}", f"refs/remotes/{base}")
+        name = self.head if base == "HEAD" else next((self.named[f] for f in forms if f in self.named), None)
+        if name is None and re.fullmatch(r"[0-9a-f]{7,64}", base):
+            name = base
+        told = b"".join(self.tokens("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=f"{name}{steps}^{{commit}}\n".encode()))  # noqa: E501  # fmt: skip
+        if name is None or not told.strip().endswith(b" commit"):
+            raise ConfigError(f"{text!r} names no commit of the repository", advice="give a branch, tag or commit id")
+        return told.split()[0].decode()
+
     def tokens(self, *words: str, stdin: bytes | None = None) -> Iterator[bytes]:
         """The NUL-ended pieces that git prints, as they come.
 
@@ -180,8 +207,8 @@ class Git:
 
 
 @contextmanager
-def borrowed(layout: Layout) -> Iterator[Git]:
-    """A `Git` over the objects and refs of `layout`.
+def borrowed(layout: Layout, *, with_index: bool = False) -> Iterator[Git]:
+    """A `Git` over the objects and refs of `layout`, and over its index where that is asked for.
 
     Raises:
         SourceBroken: git is not installed, or the path cannot be borrowed from.
@@ -209,10 +236,19 @@ def borrowed(layout: Layout) -> Iterator[Git]:
         (made / "HEAD").write_text("ref: refs/heads/none\n")
         if layout.is_shallow:
             (made / "shallow").write_text(_ids((layout.common / "shallow").read_text("utf-8", "replace")))
-        git = Git(program, folder, layout.root if layout.has_worktree else None)
+        index = _index(layout) if with_index else None
+        git = Git(program, folder, layout.root if layout.has_worktree else None, index)
         refs = _refs(layout.common)
         git.look(refs, _resolved(layout.head, refs))
+        git.named = refs
         yield git
+
+
+def _index(layout: Layout) -> Path:
+    """The index that a commit is being made of: git names another one to its hooks for `git commit PATH`."""
+    named = os.environ.get("GIT_INDEX_FILE")
+    path = Path(named).absolute() if named else layout.head / "index"
+    return path if path.parent.resolve() == layout.head.resolve() else layout.head / "index"
 
 
 def _absolute_path() -> str:

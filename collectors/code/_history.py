@@ -11,15 +11,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from collectors.code._git import Git
+from collectors.code._values import redacted
 
 # First parents suffice for merges: what a merge adds beyond its parents differs from the first one too.
 _LOG: Final = (
     "log", "--stdin", "--ignore-missing", "--raw", "--no-abbrev", "--no-renames", "--diff-merges=first-parent",
-    "--root",
-    "-z", "--no-mailmap", "--no-color", "--no-ext-diff", "--no-textconv", "--format=%x01%H %P%x02%ct%x02%an <%ae>",
+    "--root", "-z", "--no-mailmap", "--no-color", "--no-ext-diff", "--no-textconv",
+    "--format=%x01%H %P%x02%ct%x02%an <%ae>%x02%s",
 )  # fmt: skip
 
 
+_LONGEST: Final = 200
 _UNREAD: Final = datetime.fromtimestamp(0, UTC)  # as git itself shows a date that it cannot read
 
 
@@ -30,6 +32,7 @@ class Commit:
     id: str
     at: datetime
     author: str | None = None
+    subject: str | None = None
 
     @property
     def told_at(self) -> datetime | None:
@@ -47,6 +50,8 @@ class Story:
     """In the order of the first commit that had each."""
     current: list[str] = field(default_factory=list)
     """Paths at HEAD."""
+    commits: set[str] = field(default_factory=set)
+    """Those that brought it, at whatever path."""
     removed_at: datetime | None = None
     last_parent: str | None = None
 
@@ -95,14 +100,16 @@ def _changes(git: Git, blobs: set[bytes]) -> Iterator[tuple[bytes, bytes, bytes,
 
 
 def _commit(header: bytes) -> tuple[Commit, str]:
-    facts, at, author = header[1:].split(b"\x02", 2)
+    facts, at, author, subject = header[1:].split(b"\x02", 3)
     name, *parents = facts.split()
-    commit = Commit(name.decode(), _time(at), author.decode("utf-8", "replace").strip() or None)
+    told = (redacted(text.decode("utf-8", "replace").strip()[:_LONGEST]) or None for text in (author, subject))
+    commit = Commit(name.decode(), _time(at), *told)
     return commit, parents[0].decode() if parents else ""
 
 
 def _added(story: Story, path: bytes, commit: Commit) -> None:
     name = path.decode("utf-8", "backslashreplace")
+    story.commits.add(commit.id)
     # The log tells the newest first: of two commits of one second, the later told is the elder.
     if story.first is None or commit.at <= story.first.at:
         story.first = commit

@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from collectors._material import rows as material_rows
-from collectors.code._confirm import Hit
 from collectors.code._history import Story
-from collectors.code._rules import PEM
-from toolkit.identity import Fingerprinter
+from collectors.code._rules import MATERIAL, Rule
+from collectors.code._scan import Hit
+from collectors.code._suppression import Baseline, Suppression
+from collectors.code._surroundings import weighed
+from collectors.code._units import Outcome
 from toolkit.model import Certificate, Gap, Key, Row, Secret
-from toolkit.terms import KeyType, Protection, Severity
+from toolkit.terms import KeyType, Liveness, Protection, Severity
 
-_ASIDE: Final = re.compile(
-    r"(^|[/_.-])(tests?|testdata|specs?|fixtures?|examples?|samples?|docs?|mocks?)([/_.-]|$)", re.I
-)
-# PEM inside source code: escaped line ends, quotes, commas and comment marks around the lines.
-_AROUND: Final = b" \t\r\"'`,;>|#*\\"
+_HOLDING: Final = (KeyType.PRIVATE_KEY, KeyType.SECRET_KEY)
+_PATHS: Final = 200
+"""Paths that are told of one secret; the count tells of the others."""
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class Found:
     blobs: dict[bytes, Hit] = field(default_factory=dict)
     files: dict[str, Hit] = field(default_factory=dict)
     rows: tuple[Row, ...] = ()
+    liveness: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +53,43 @@ class Sighting:
 class Findings:
     """Gathers the findings of one target."""
 
-    def __init__(self, *, collector: str, target: str, fingerprinter: Fingerprinter) -> None:
+    def __init__(
+        self,
+        *,
+        collector: str,
+        target: str,
+        rules: tuple[Rule, ...],
+        threshold: float,
+        baseline: Baseline | None = None,
+    ) -> None:
+        self._baseline = baseline
+        self.marks: dict[str, str] = {}
+        """By which a baseline knows each value, by uid."""
+        self._today = datetime.now(UTC).date()
         self._collector = collector
         self._target = target
-        self._fingerprinter = fingerprinter
+        self._rules = {rule.id: rule for rule in rules}
+        self._threshold = threshold
         self._found: dict[str, Found] = {}
+        self._siblings: Counter[tuple[str, str | bytes]] = Counter()
 
-    def parse(self, hit: Hit, value: bytes) -> None:
-        """Take note of a value while it is there: key rows are made now, and the value let go."""
-        if hit.uid in self._found or PEM not in hit.rule.checks:
-            self._found.setdefault(hit.uid, Found(hit))
-            return
-        block = b"\n".join(line.strip(_AROUND) for line in re.split(rb"\r?\n|\\r\\n|\\n", value))
-        # Sealed keys are known by their place; naming the content makes that the same in every run.
-        locator = f"{self._target}?content={self._fingerprinter.uid(value)}"
-        made = material_rows(block, collector=self._collector, target=self._target, locator=locator)
-        self._found[hit.uid] = Found(hit, rows=tuple(made))
-
-    def add_blob(self, hit: Hit) -> None:
-        """A finding in a blob of the object store."""
-        self._best(hit).blobs.setdefault(hit.name, hit)
-
-    def add_file(self, path: str, hit: Hit) -> None:
-        """A finding in a file as it lies there now."""
-        self._best(hit).files.setdefault(path, hit)
-
-    def _best(self, hit: Hit) -> Found:
-        found = self._found[hit.uid]
-        if hit.confidence > found.hit.confidence:
-            found.hit = hit
-        return found
+    def add(self, outcome: Outcome) -> None:
+        """Take in what a unit gave."""
+        for hit in outcome.hits:
+            if hit.rule not in self._rules:
+                continue
+            found = self._found.setdefault(hit.uid, Found(hit))
+            if hit.confidence > found.hit.confidence:
+                found.hit = hit
+            found.rows = found.rows or outcome.material.get(hit.uid, ())
+            found.liveness = outcome.liveness.get(hit.uid, found.liveness)
+            place = outcome.place(hit.name)
+            there: dict[Any, Hit] = found.blobs if isinstance(place, bytes) else found.files
+            kept = there.setdefault(place, hit)
+            if kept.wish is not None and hit.wish is None:
+                # Of two places in a file, the one that is not to be passed over counts.
+                there[place] = hit
+            self._siblings[hit.rule, place] += 1
 
     @property
     def blobs(self) -> set[bytes]:
@@ -93,8 +101,11 @@ class Findings:
         keys: set[tuple[str, str]] = set()
         sighted = [(found, self._sighting(found, root, stories, is_git=is_git)) for found in self._found.values()]
         for found, seen in sorted(sighted, key=lambda pair: (pair[1].locator, pair[0].hit.uid)):
-            if found.hit.rule.is_secret:
-                yield self._secret(found, seen)
+            if self._rules[found.hit.rule].is_secret:
+                secret = self._secret(found, seen)
+                if (secret.confidence or 0) < self._threshold or not _is_place(self._rules[secret.rule], seen.path):
+                    continue
+                yield secret
             for row in found.rows:
                 kind = row.key_type.value if isinstance(row, Key) else type(row).__name__
                 name = row.key_uid if isinstance(row, Key) else getattr(row, "certificate_uid", row.locator)
@@ -115,36 +126,48 @@ class Findings:
             "last_seen_at": last.told_at if last else None,
             "is_current": bool(current or found.files),
             "occurrences": sum(max(1, len(s.paths)) for s, _, _ in told) + len(set(found.files) - current),
+            "paths": tuple(sorted({path for s, _, _ in told for path in s.paths} | {*map(_shown, found.files)})),
+            "commits": len({commit for s, _, _ in told for commit in s.commits}) if told else None,
         }
         if known:
             first, story, hit = known[0]
             facts |= {"first_commit": first.id, "first_author": first.author, "first_seen_at": first.told_at}
+            facts["first_subject"] = first.subject
             path = story.paths[0]
             return Sighting(hit, f"{self._target}?commit={first.id}#{quote(path)}:{hit.line}", path, facts)
         if found.files:
             path, hit = min(found.files.items())
             uri = f"{self._target}#{quote(os.fsencode(path))}" if is_git else f"{(root / path).as_uri()}#"
-            shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            return Sighting(hit, f"{uri}:{hit.line}" if is_git else f"{uri}{hit.line}", shown, facts)
+            return Sighting(hit, f"{uri}:{hit.line}" if is_git else f"{uri}{hit.line}", _shown(path), facts)
         blob, hit = min(found.blobs.items())
+        if paths := (stories.get(blob) or Story()).paths:
+            return Sighting(hit, f"{self._target}#{quote(paths[0])}:{hit.line}", paths[0], facts)
         return Sighting(hit, f"{self._target}?blob={blob.decode()}#:{hit.line}", None, facts)
 
     def _secret(self, found: Found, seen: Sighting) -> Secret:
-        rule = found.hit.rule
-        confidence, reasons, severity = found.hit.confidence, list(found.hit.reasons), rule.severity
-        if seen.path is not None and _ASIDE.search(seen.path):
-            confidence = round(confidence * 0.6, 2)
-            reasons.append("lies among tests, examples or documents")
+        rule, hit = self._rules[found.hit.rule], found.hit
+        place = seen.hit.name if found.blobs else next(iter(found.files))
+        confidence, why = weighed(rule, hit.confidence, seen.path, self._siblings[rule.id, place])
+        reasons, severity = [*hit.reasons, *why], rule.severity
         if not seen.facts["is_current"]:
             reasons.append("only in the history")
-        private = next((r for r in found.rows if isinstance(r, Key) and r.key_type is KeyType.PRIVATE_KEY), None)
+        private = next((r for r in found.rows if isinstance(r, Key) and r.key_type in _HOLDING), None)
         if private is not None and private.protection is Protection.PASSPHRASE:
             severity = Severity.MODERATE
             reasons.append("encrypted")
-        if PEM in rule.checks and private is None:
+        if MATERIAL.intersection(rule.checks) and private is None:
             confidence = min(confidence, 0.3)
-            reasons.append("the block does not parse as a key")
+            reasons.append("it does not parse as a key")
+        wish = self._wish(found, seen)
+        refusal = wish.refusal(self._today) if wish is not None else None
+        if refusal is not None:
+            reasons.append(refusal)
+        until = wish.until if wish is not None and refusal is None else None
         return Secret(
+            liveness=Liveness(found.liveness[0]) if found.liveness else None,
+            checked_at=datetime.fromisoformat(found.liveness[1]) if found.liveness else None,
+            suppression=wish.reason if wish is not None and until is not None else None,
+            suppressed_until=datetime(until.year, until.month, until.day, tzinfo=UTC) if until is not None else None,
             secret_uid=found.hit.uid,
             collector=self._collector,
             target=self._target,
@@ -157,10 +180,41 @@ class Findings:
             path=seen.path,
             line=seen.hit.line,
             column=seen.hit.column,
+            end_column=seen.hit.end_column,
+            gives=rule.gives,
+            documented=rule.documented,
+            facts=seen.hit.facts,
+            wrapped=seen.hit.wrapped,
             confidence=confidence,
             reasons=tuple(reasons),
-            **seen.facts,
+            **{**seen.facts, "paths": seen.facts["paths"][:_PATHS]},
         )
+
+    def _wish(self, found: Found, seen: Sighting) -> Suppression | None:
+        """The suppression of a finding: of the baseline, or beside each of its present places."""
+        self.marks[found.hit.uid] = found.hit.mark
+        if self._baseline is not None:
+            accepted = self._baseline.of(found.hit.rule, seen.facts["paths"], found.hit.mark)
+            if accepted is not None:
+                return accepted
+        hits = list(found.files.values()) or list(found.blobs.values())
+        told = [hit.wish for hit in hits]
+        if not told or any(wish is None for wish in told):
+            return None
+        reason, until = told[0] or (None, None)
+        return Suppression(reason, date.fromisoformat(until) if until else None)
+
+
+def _is_place(rule: Rule, path: str | None) -> bool:
+    """Whether the rule is meant for files of this name."""
+    if path is None or not (rule.paths or rule.other_paths):
+        return True
+    is_meant = not rule.paths or any(re.search(form, path) for form in rule.paths)
+    return is_meant and not any(re.search(form, path) for form in rule.other_paths)
+
+
+def _shown(path: str) -> str:
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _placed(row: Row, seen: Sighting) -> Row:

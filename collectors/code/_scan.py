@@ -1,58 +1,287 @@
 """One pass of hyperscan over a stream of blobs, headers and all; candidates are mapped back to their blobs.
 
+What lies in a blob under an encoding is decoded and scanned at once; files that enclose others are noted, and opened
+afterwards with `open`, whole.
 Refuses to: hold a value longer than it takes to name it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
 
 import hyperscan
 
-from collectors.code._confirm import Hit, Lines, confirm
-from collectors.code._rules import database, rules
+from collectors.code import _decode
+from collectors.code._book import SPAN, Book
+from collectors.code._changed import Candidates, Changed
+from collectors.code._confirm import MARGIN, Confirmed, Confirmer
+from collectors.code._decode import Budget, Enclosure, Marker
+from collectors.code._rules import MATERIAL
 from collectors.code._stream import BlobStream, Piece
 from toolkit.identity import Fingerprinter
+from toolkit.model import Key, Row
+from toolkit.terms import KeyType
+
+MOST: Final = 2_000
+"""Findings of one rule that are told of one blob: a list of a million tokens is one fact."""
+Parse = Callable[[str, bytes], tuple[Row, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A confirmed finding at one place of one blob."""
+
+    rule: str
+    uid: str
+    name: bytes
+    offset: int
+    line: int
+    column: int | None
+    end_column: int | None
+    preview: str
+    confidence: float
+    reasons: tuple[str, ...]
+    facts: tuple[str, ...] = ()
+    wrapped: tuple[str, ...] = ()
+    """What it was unwrapped from, outermost first: `zip:conf/app.ini`, `base64`."""
+    mark: str = ""
+    """By which a baseline knows the value."""
+    wish: tuple[str | None, str | None] | None = None
+    """Reason and date of a suppression beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """Where text that was unwrapped came from: a place of its own in a member, that of its run in an encoding."""
+
+    name: bytes
+    wrapped: tuple[str, ...]
+    depth: int
+    budget: Budget
+    at: tuple[int, int, int | None] | None = None
+
+
+class Lines:
+    """Counts line ends from the last place asked for, so that a blob full of findings is read once."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._piece: Piece | None = None
+        self._place = self._count = 0
+
+    def before(self, piece: Piece, place: int) -> int:
+        """Line ends of the blob before `place`."""
+        if piece is not self._piece or place < self._place:
+            self._piece, self._place, self._count = piece, piece.start, piece.lines
+        self._count += bytes(self._data[self._place : place]).count(b"\n")
+        self._place = place
+        return self._count
 
 
 class Scanner:
     """Finds secrets in streams; not shared between threads (hyperscan's scratch is not)."""
 
-    def __init__(self, fingerprinter: Fingerprinter, parse: Callable[[Hit, bytes], None]) -> None:
+    def __init__(self, book: Book, fingerprinter: Fingerprinter, parse: Parse, *, salt: bytes | None = None) -> None:
+        self._book = book
         self._fingerprinter = fingerprinter
+        self._confirmer = Confirmer(book, fingerprinter, salt)
         self._parse = parse
-        self._told: set[tuple[int, bytes, int]] = set()
-        self._scratch = hyperscan.Scratch(database())
+        self._told: set[tuple[str, bytes, int, str]] = set()
+        self._counts: Counter[tuple[str, bytes]] = Counter()
+        self._narrow, self._wide = book.databases
+        self._scratches = hyperscan.Scratch(self._narrow), hyperscan.Scratch(self._wide)
+        self.material: dict[str, tuple[Row, ...]] = {}
+        """Key and certificate rows of the values that are PEM blocks and the like, by uid."""
+        self.enclosures: dict[bytes, Enclosure] = {}
+        """Blobs to be opened."""
+        self.values: dict[str, tuple[str, bytes]] | None = None
+        """Where a dictionary is put here: rule and value of each finding, by uid, for the caller to show and forget."""
+        self.failed: list[tuple[bytes, str]] = []
+        """Blobs that could not be opened whole, and why."""
 
     def hits(self, stream: BlobStream) -> Iterator[Hit]:
         """Every finding, by place in the stream."""
+        changed = Changed(self._scan_narrow, self._scan_wide, SPAN)
         for window, pieces in stream.windows():
-            candidates: list[tuple[int, int]] = []
+            if candidates := changed.candidates(window, pieces):
+                # A large blob's finding may have candidates on both sides of a cut; the rest is forgotten.
+                self._told = {told for told in self._told if told[1] == pieces[0].name}
+                self._counts = Counter({key: n for key, n in self._counts.items() if key[1] == pieces[0].name})
+                yield from self._confirmed(window, pieces, candidates, None)
 
-            def note(rule: int, _start: int, end: int, _flags: int, _context: object) -> None:
-                candidates.append((end, rule))  # noqa: B023  # called before the next window
+    def open(self, name: bytes, data: bytes) -> Iterator[Hit]:
+        """What is in an enclosure."""
+        yield from self._opened(data, _Inside(name, (), 0, Budget()))
 
-            database().scan(window, match_event_handler=note, scratch=self._scratch)  # type: ignore[type-var]  # any buffer will do
-            if candidates:
-                yield from self._confirmed(window, pieces, sorted(set(candidates)))
+    def _scan_narrow(self, window: memoryview, base: int, found: Candidates) -> None:
+        self._scan(self._narrow, self._scratches[0], window, base, found)
 
-    def _confirmed(self, window: memoryview, pieces: list[Piece], candidates: list[tuple[int, int]]) -> Iterator[Hit]:
+    def _scan_wide(self, window: memoryview, base: int, found: Candidates) -> None:
+        self._scan(self._wide, self._scratches[1], window, base, found)
+
+    @staticmethod
+    def _scan(
+        database: hyperscan.Database, scratch: hyperscan.Scratch, window: memoryview, base: int, found: Candidates
+    ) -> None:
+        def note(expression: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            found.append((base + end, expression))
+
+        database.scan(window, match_event_handler=note, scratch=scratch)  # type: ignore[type-var]  # any buffer will do
+
+    def _confirmed(
+        self, window: memoryview, pieces: list[Piece], candidates: Candidates, inside: _Inside | None
+    ) -> Iterator[Hit]:
         starts = [piece.start for piece in pieces]
-        # A large blob's finding may have candidates on both sides of a cut; the rest is forgotten.
-        self._told = {told for told in self._told if told[1] == pieces[0].name}
         lines = Lines(window)
-        for end, number in candidates:
+        found: dict[int, list[tuple[int, Confirmed]]] = {}
+        runs: dict[int, int] = {}
+        for end, expression in candidates:
             # A match ends behind its last byte, so a piece's own ends lie in (after, upto].
             at = bisect_right(starts, end - 1) - 1
-            if at < 0 or not pieces[at].after < end <= pieces[at].upto:
+            if at < 0 or not pieces[at].after < end <= pieces[at].last:
                 continue
             piece = pieces[at]
-            made = confirm(number, rules()[number], window, piece, end, lines, self._fingerprinter)
-            if made is None:
+            if expression < self._book.markers:
+                left, made = self._confirmer.confirm(expression, window, piece.start, piece.end, end)
+                if made:
+                    found.setdefault(at, []).extend((left, one) for one in made)
+            elif end > runs.get(at, 0):
+                marker = _decode.MARKERS[expression - self._book.markers]
+                runs[at] = yield from self._marked(marker, window, piece, end, lines, inside)
+        for at, those in found.items():
+            yield from self._told_once(pieces[at], _best(those), window, lines, inside)
+
+    def _told_once(
+        self,
+        piece: Piece,
+        found: Iterable[tuple[int, Confirmed]],
+        window: memoryview,
+        lines: Lines,
+        inside: _Inside | None,
+    ) -> Iterator[Hit]:
+        for left, one in found:
+            hit = self._hit(piece, left, one, window, lines, inside)
+            told = (hit.rule, hit.name, hit.offset, hit.uid)
+            self._counts[told[:2]] += 1
+            if told in self._told or self._counts[told[:2]] > MOST:
                 continue
-            hit, value = made
-            if (number, piece.name, hit.offset) not in self._told:
-                self._told.add((number, piece.name, hit.offset))
-                self._parse(hit, value)
-                yield hit
+            self._told.add(told)
+            if MATERIAL.intersection(self._book.rules[one.number].checks) and one.uid not in self.material:
+                self.material[one.uid] = self._parse(one.uid, one.value)
+            if self.values is not None:
+                self.values[one.uid] = hit.rule, one.value
+            yield hit
+
+    def _hit(
+        self, piece: Piece, left: int, one: Confirmed, window: memoryview, lines: Lines, inside: _Inside | None
+    ) -> Hit:
+        rule = self._book.rules[one.number]
+        start = left + one.start
+        if inside is not None and inside.at is not None:
+            offset, line, column = inside.at
+            end_column = None
+        else:
+            offset, line = piece.offset + start - piece.start, lines.before(piece, start) + 1
+            column = _column(window, piece, start)
+            is_one_line = b"\n" not in one.value
+            width = len(one.value.decode("utf-8", "replace"))
+            end_column = column + width if column is not None and is_one_line else None
+        wrapped = inside.wrapped if inside is not None else ()
+        reasons = (*one.reasons, f"unwrapped from {' in '.join(reversed(wrapped))}") if wrapped else one.reasons
+        name = piece.name
+        wish = (one.wish.reason, one.wish.until.isoformat() if one.wish.until else None) if one.wish else None
+        return Hit(
+            rule.id, one.uid, name, offset, line, column, end_column, one.preview, one.confidence, reasons, one.facts,
+            wrapped, one.mark, wish,
+        )  # fmt: skip
+
+    def _marked(
+        self, marker: Marker, window: memoryview, piece: Piece, end: int, lines: Lines, inside: _Inside | None
+    ) -> Generator[Hit, None, int]:
+        """Findings in what the marker stands for; the place up to which the window is dealt with is returned."""
+        if isinstance(marker.kind, Enclosure):
+            if inside is None and piece.offset == 0:
+                self.enclosures.setdefault(piece.name, marker.kind)
+            return 0
+        left, right = max(piece.start, end - MARGIN // 2), min(piece.end, end + MARGIN)
+        around = bytes(window[left:right])
+        run = _decode.run_around(marker, around, end - left)
+        depth = inside.depth if inside is not None else 0
+        if run is None or depth >= _decode.DEPTH or len(run[1]) < 8:
+            return 0
+        start, decoded = left + run[0], run[1]
+        place = (piece.offset + start - piece.start, lines.before(piece, start) + 1, _column(window, piece, start))
+        wrapped = (*(inside.wrapped if inside is not None else ()), marker.kind.value)
+        at = inside.at if inside is not None and inside.at is not None else place
+        budget = inside.budget if inside is not None else Budget()
+        yield from self._scanned(decoded, _Inside(piece.name, wrapped, depth + 1, budget, at))
+        return end
+
+    def _scanned(self, data: bytes, inside: _Inside) -> Iterator[Hit]:
+        """Findings in unwrapped bytes, or in what they enclose in turn."""
+        if _decode.sniffed(data[:512]) is not None:
+            yield from self._opened(data, inside)
+            return
+        candidates: Candidates = []
+        # A frame ends with a line end, and a run that ends with its blob is found by it.
+        data += b"\n"
+        self._scan_narrow(memoryview(data), 0, candidates)
+        self._scan_wide(memoryview(data), 0, candidates)
+        if candidates:
+            piece = Piece(inside.name, 0, len(data), 0, 0, -1, len(data))
+            yield from self._confirmed(memoryview(data), [piece], sorted(set(candidates)), inside)
+
+    def _opened(self, data: bytes, inside: _Inside) -> Iterator[Hit]:
+        kind = _decode.sniffed(data[:512])
+        if kind is None:
+            return
+        if kind is Enclosure.KEYS:
+            yield from self._key_file(data, inside)
+            return
+        if inside.depth >= _decode.DEPTH:
+            self.failed.append((inside.name, f"enclosures lie deeper than {_decode.DEPTH} in each other"))
+            return
+        try:
+            for name, content in _decode.members(kind, data, inside.budget):
+                wrapped = (*inside.wrapped, f"{kind.value}:{name}" if name else kind.value)
+                deeper = _Inside(inside.name, wrapped, inside.depth + 1, inside.budget, inside.at)
+                yield from self._scanned(content, deeper)
+        except _decode.TooMuch:
+            self.failed.append((inside.name, f"the {kind.value} holds more than is read"))
+        except _decode.Unreadable as failure:
+            self.failed.append((inside.name, str(failure)))
+
+    def _key_file(self, data: bytes, inside: _Inside) -> Iterator[Hit]:
+        """A file that is a key as a whole: a key store, or a key in DER."""
+        uid = self._fingerprinter.uid(data)
+        rows = self.material.get(uid) or self._parse(uid, data)
+        if any(isinstance(row, Key) and row.key_type is not KeyType.PUBLIC_KEY for row in rows):
+            self.material[uid] = rows
+            preview = f"… ({len(data)} bytes)"
+            reasons = ("a file of key material", *((f"unwrapped from {inside.wrapped[-1]}",) if inside.wrapped else ()))
+            yield Hit("key-file", uid, inside.name, 0, 1, None, None, preview, 0.9, reasons, (), inside.wrapped)
+
+
+def _best(found: list[tuple[int, Confirmed]]) -> list[tuple[int, Confirmed]]:
+    """By place; of findings that overlap, the surest."""
+    kept: list[tuple[int, Confirmed]] = []
+    for left, one in sorted(found, key=lambda pair: (pair[0] + pair[1].start, -pair[1].confidence)):
+        if kept and left + one.start < kept[-1][0] + kept[-1][1].end:
+            if one.confidence > kept[-1][1].confidence:
+                kept[-1] = (left, one)
+        else:
+            kept.append((left, one))
+    return kept
+
+
+def _column(window: memoryview, piece: Piece, start: int) -> int | None:
+    """From 1, in characters; None where the line began further away than we look."""
+    left = max(piece.start, start - MARGIN // 2)
+    before = bytes(window[left:start])
+    begin = before.rfind(b"\n") + 1
+    is_known = begin > 0 or (left == piece.start and piece.offset == 0)
+    return len(before[begin:].decode("utf-8", "replace")) + 1 if is_known else None

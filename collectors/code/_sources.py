@@ -10,73 +10,132 @@ import os
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from collectors.code._decode import MEMBER
 from collectors.code._git import Git
-from collectors.code._stream import BlobStream, Joined
+from collectors.code._stream import Ahead, BlobStream, Joined
 
 _BATCH: Final = ("cat-file", "--batch", "--buffer")
+_SIZES: Final = ("cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer")
 _LIST: Final = (
-    "cat-file",
-    "--batch-all-objects",
-    "--unordered",
-    "--buffer",
-    "--batch-check=%(objecttype) %(objectname)",
-)
+    "cat-file", "--batch-all-objects", "--unordered", "--buffer",
+    "--batch-check=%(objecttype) %(objectname) %(deltabase)",
+)  # fmt: skip
 
 
 class Blobs:
-    """Every blob of a repository, reachable or not, in pack order: that keeps git's delta bases warm."""
+    """Some blobs of a repository, read in the order given: pack order keeps git's delta bases warm."""
 
-    def __init__(self, git: Git, *, chunk: int, margin: int) -> None:
+    def __init__(self, git: Git, ids: Sequence[bytes], *, chunk: int, margin: int) -> None:
         self._git = git
+        self._ids = ids
         self._chunk = chunk
         self._margin = margin
-        self.damaged: list[str] = []
+        self.damaged: list[bytes] = []
         """Ids of objects that git could not read."""
-        self.is_listed = True
-        """Whether git could list all objects."""
 
     def streams(self) -> Iterator[BlobStream]:
         """Streams that together hold all blobs; a new one starts behind each damaged blob."""
-        ids = self._ids()
         start = 0
-        while start < len(ids):
+        while start < len(self._ids):
             with self._git.running(*_BATCH, stdin=subprocess.PIPE) as process:
                 assert process.stdout is not None
-                threading.Thread(target=_feed, args=(process, ids[start:]), daemon=True).start()
-                stream = BlobStream(self._readinto(process.stdout), chunk=self._chunk, margin=self._margin)
-                yield stream
+                threading.Thread(target=_feed, args=(process, self._ids[start:]), daemon=True).start()
+                with Ahead(_reading(self._git, process.stdout)) as ahead:
+                    stream = BlobStream(ahead.readinto, chunk=self._chunk, margin=self._margin)
+                    yield stream
                 process.wait()
-            self.damaged += [name.decode() for name in stream.missing]
+            self.damaged += stream.missing
             start += stream.finished
-            if start < len(ids):
-                self.damaged.append(ids[start].decode())
+            if start < len(self._ids):
+                self.damaged.append(self._ids[start])
                 start += 1
 
-    def _readinto(self, pipe: IO[bytes]) -> Callable[[memoryview], int]:
-        def read(view: memoryview) -> int:
-            self._git.wait(pipe)
-            return int(pipe.readinto(view))  # type: ignore[attr-defined]  # bufsize=0 gives a FileIO
-
-        return read
-
-    def _ids(self) -> list[bytes]:
-        ids: list[bytes] = []
-        with self._git.running(*_LIST) as process:
-            assert process.stdout is not None
-            rest = b""
-            while chunk := self._git.read(process.stdout):
-                *lines, rest = (rest + chunk).split(b"\n")
-                ids += [line[5:] for line in lines if line.startswith(b"blob ")]
-                self.damaged += [line.split()[0].decode() for line in lines if line.endswith(b" missing")]
-            self.is_listed = process.wait() == 0
-        return ids
+    def each(self, ids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+        """Each blob whole, by id; None for one that is larger than what is opened, or cannot be read."""
+        asked = b"\n".join(ids) + b"\n"
+        told = b"".join(self._git.tokens(*_SIZES, stdin=asked)).split(b"\n")
+        sizes = {line.split()[0]: line.split()[1] for line in told if line}
+        fitting = [name for name in ids if sizes.get(name, b"").isdigit() and int(sizes[name]) <= MEMBER]
+        yield from ((name, None) for name in ids if name not in set(fitting))
+        for name in fitting:
+            with self._git.running("cat-file", "blob", name.decode()) as process:
+                assert process.stdout is not None
+                data = b"".join(iter(_reading(self._git, process.stdout), b""))
+                yield name, data if process.wait() == 0 else None
 
 
-def _feed(process: subprocess.Popen[bytes], ids: list[bytes]) -> None:
+def _reading(git: Git, pipe: IO[bytes]) -> Callable[[], bytes]:
+    return lambda: git.read(pipe)
+
+
+def listed(git: Git) -> tuple[list[bytes], list[bytes], bool]:
+    """Ids of all blobs, ids of objects that are not readable, and whether git could list all.
+
+    A blob stands behind the one that it is stored as a change of: git then has that one at hand, which is faster than
+    the order of the pack, and we see the versions of a file one after the other.
+    """
+    ids: list[tuple[bytes, bytes]] = []
+    missing: list[bytes] = []
+    with git.running(*_LIST) as process:
+        assert process.stdout is not None
+        rest = b""
+        while chunk := git.read(process.stdout):
+            *lines, rest = (rest + chunk).split(b"\n")
+            ids += [(words[1], words[2]) for line in lines if line.startswith(b"blob ") for words in [line.split(b" ")]]
+            missing += [line.split()[0] for line in lines if line.endswith(b" missing")]
+        return _by_family(ids), missing, process.wait() == 0
+
+
+def _by_family(ids: list[tuple[bytes, bytes]]) -> list[bytes]:
+    """Each blob behind its delta base, families in the order of the pack."""
+    there = {name for name, _ in ids}
+    children: dict[bytes, list[bytes]] = {}
+    waiting: list[bytes] = []
+    for name, base in ids:
+        if base in there:
+            children.setdefault(base, []).append(name)
+        else:
+            waiting.append(name)
+    waiting.reverse()
+    order: list[bytes] = []
+    while waiting:
+        name = waiting.pop()
+        order.append(name)
+        waiting += reversed(children.pop(name, ()))
+    # Bases that go round in a circle are damage; their blobs are asked for all the same.
+    return [*order, *(name for circle in children.values() for name in circle)]
+
+
+def since(git: Git, revision: str) -> list[bytes]:
+    """Ids of the blobs that HEAD's history has and that of the revision has not."""
+    if git.head is None:
+        return []
+    words = ("rev-list", "--objects", "--no-object-names", "--stdin")
+    names = b"".join(git.tokens(*words, stdin=f"{git.head}\n^{revision}\n".encode()))
+    told = b"".join(git.tokens("cat-file", "--batch-check=%(objecttype) %(objectname)", "--buffer", stdin=names))
+    return [line[5:] for line in told.split(b"\n") if line.startswith(b"blob ")]
+
+
+def staged(git: Git) -> dict[bytes, list[str]]:
+    """Ids of the blobs in the index that are not in HEAD at their path, with their paths."""
+    against = git.head or git.empty_tree
+    found: dict[bytes, list[str]] = {}
+    tokens = git.tokens(
+        "diff-index", "--cached", "--raw", "-z", "--no-renames", "--diff-filter=AMT", "--no-abbrev", against
+    )
+    for token in tokens:
+        path = next(tokens, b"").decode("utf-8", "backslashreplace")
+        facts = token.split(b" ")
+        if facts[1] != b"160000":
+            found.setdefault(facts[3], []).append(path)
+    return found
+
+
+def _feed(process: subprocess.Popen[bytes], ids: Sequence[bytes]) -> None:
     assert process.stdin is not None
     try:
         for at in range(0, len(ids), 4096):
@@ -87,12 +146,11 @@ def _feed(process: subprocess.Popen[bytes], ids: list[bytes]) -> None:
 
 
 class Files:
-    """Regular files under `root`, framed as git frames blobs; a frame's name is the file's place in `paths`."""
+    """Regular files under `root`, framed as git frames blobs; a frame's name is the file's place in `names`."""
 
-    def __init__(self, root: Path, names: Iterable[str]) -> None:
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
         self._root = root
         self._names = names
-        self.paths: list[str] = []
         self.failed: list[tuple[str, str]] = []
         """Path and why it could not be read."""
         self._folders: dict[str, bool] = {}
@@ -101,26 +159,41 @@ class Files:
         """All of them in one stream."""
         return BlobStream(Joined(self._frames()).readinto, chunk=chunk, margin=margin)
 
+    def whole(self, number: int) -> bytes | None:
+        """One file; None where it is larger than what is opened, or there no more."""
+        file = self._opened(self._names[number])
+        if file is None:
+            return None
+        with file:
+            data = file.read(MEMBER + 1)
+            return data if len(data) <= MEMBER else None
+
     def _frames(self) -> Iterator[bytes]:
-        for name in self._names:
-            if not self._is_inside(os.path.dirname(name)):  # noqa: PTH120  # on every file
-                continue
-            path = self._root / name
-            try:
-                handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            except OSError as failure:
-                if not path.is_symlink():
-                    self.failed.append((name, failure.strerror or "cannot be opened"))
-                continue
-            with io.FileIO(handle, "rb") as file:
-                facts = os.fstat(handle)
-                if stat.S_ISREG(facts.st_mode):
-                    self.paths.append(name)
-                    yield b"%d blob %d\n" % (len(self.paths) - 1, facts.st_size)
-                    yield from _exactly(file, facts.st_size)
+        for number, name in enumerate(self._names):
+            file = self._opened(name)
+            if file is not None:
+                with file:
+                    size = os.fstat(file.fileno()).st_size
+                    yield b"%d blob %d\n" % (number, size)
+                    yield from _exactly(file, size)
                     yield b"\n"
+
+    def _opened(self, name: str) -> io.FileIO | None:
+        if not self._is_inside(os.path.dirname(name)):  # noqa: PTH120  # on every file
+            return None
+        path = self._root / name
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as failure:
+            if not path.is_symlink():
+                self.failed.append((name, failure.strerror or "cannot be opened"))
+            return None
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            return None
+        return io.FileIO(handle, "rb")
 
     def _is_inside(self, folder: str) -> bool:
         """No part of the folder's path is a link, so that a planted one leads nowhere."""
@@ -144,10 +217,10 @@ def _exactly(file: io.FileIO, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def names_of_worktree(git: Git, nested: list[str]) -> Iterator[str]:
-    """Files that HEAD holds, and those that are not ignored; other repositories inside go to `nested`."""
+def names_of_worktree(git: Git, nested: list[str], *, gitignore: bool) -> Iterator[str]:
+    """Files that HEAD holds, and all others, ignored ones only where asked; repositories inside go to `nested`."""
     told: set[bytes] = set()
-    for entry in git.tokens("ls-files", "-z", "--others", "--exclude-standard"):
+    for entry in git.tokens("ls-files", "-z", "--others", *(["--exclude-standard"] if gitignore else [])):
         if entry.endswith(b"/"):
             nested.append(os.fsdecode(entry))
         else:
@@ -159,15 +232,18 @@ def names_of_worktree(git: Git, nested: list[str]) -> Iterator[str]:
                 yield os.fsdecode(entry)
 
 
-def names_of_folder(root: Path, nested: list[str], failed: list[str]) -> Iterator[str]:
-    """Every file under a plain folder; repositories inside go to `nested`, unreadable folders to `failed`."""
+def names_of_folder(root: Path, nested: list[str] | None, failed: list[str]) -> Iterator[str]:
+    """Every file under a plain folder; unreadable folders go to `failed`, and repositories inside to `nested`.
+
+    Without a `nested` to put them in, their files are files like others.
+    """
 
     def denied(failure: OSError) -> None:
         failed.append(os.path.relpath(failure.filename or root, root))
 
     for folder, folders, files in os.walk(root, onerror=denied, followlinks=False):
         here = os.path.relpath(folder, root)
-        if here != "." and (".git" in folders or ".git" in files):
+        if nested is not None and here != "." and (".git" in folders or ".git" in files):
             nested.append(here)
             folders.clear()
             continue

@@ -13,9 +13,12 @@ Refuses to: hold more than the buffer, or trust a frame that is not one.
 from __future__ import annotations
 
 import io
+import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from toolkit.errors import SourceBroken
 
@@ -37,6 +40,11 @@ class Piece:
     after: int
     upto: int
 
+    @property
+    def last(self) -> int:
+        """The last end it answers for; what ends with the blob may be found at the line end of the frame behind it."""
+        return self.upto + (self.upto == self.end)
+
 
 class Joined(io.RawIOBase):
     """Many pieces of bytes, read as one stream."""
@@ -54,6 +62,49 @@ class Joined(io.RawIOBase):
             if piece is None:
                 return 0
             self._rest = memoryview(piece)
+        size = min(len(view), len(self._rest))
+        view[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+
+class Ahead:
+    """Reads a pipe in a thread of its own, so that the writer goes on while a window is scanned."""
+
+    def __init__(self, read: Callable[[], bytes]) -> None:
+        self._read = read
+        self._queue: queue.Queue[bytes | BaseException] = queue.Queue(maxsize=8)
+        self._rest = memoryview(b"")
+        self._is_over = False
+        self._is_left = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._is_left.set()
+        while self._thread.is_alive():
+            with suppress(queue.Empty):
+                self._queue.get(timeout=0.05)
+
+    def _run(self) -> None:
+        said: bytes | BaseException = b"."
+        while said and not isinstance(said, BaseException) and not self._is_left.is_set():
+            try:
+                said = self._read()
+            except (OSError, ValueError, SourceBroken) as failure:
+                said = failure
+            self._queue.put(said)
+
+    def readinto(self, view: memoryview) -> int:
+        """Bytes into `view`; 0 at the end. What the thread met is raised here."""
+        if not self._rest and not self._is_over:
+            said = self._queue.get()
+            if isinstance(said, BaseException):
+                raise said
+            self._rest, self._is_over = memoryview(said), not said
         size = min(len(view), len(self._rest))
         view[:size] = self._rest[:size]
         self._rest = self._rest[size:]

@@ -133,14 +133,15 @@ def test_branches_merges_and_dangling_blobs_are_read(repo):
     assert [side, merge, None] == firsts
 
 
-def test_uncommitted_files_are_read_and_ignored_ones_are_not(repo):
-    """The work tree counts as it lies there, within its .gitignore."""
+def test_uncommitted_files_are_read_and_ignored_ones_only_pass_when_asked(repo):
+    """Local secrets often lie just where `.gitignore` points; who wants them left out says so."""
     repo.commit(__gitignore="local\n", a__py="a\n")
     (repo.folder / "new.py").write_text(token(1))
     (repo.folder / "local").write_text(token(2))
 
-    (row,) = of(Secret, read(repo.folder))
+    both, (row,) = of(Secret, read(repo.folder)), of(Secret, read(repo.folder, gitignore=True))
 
+    assert {"new.py", "local"} == {each.path for each in both}
     assert ("new.py", None, True, 1) == (row.path, row.first_commit, row.is_current, row.occurrences)
 
 
@@ -336,7 +337,7 @@ def test_blobs_larger_than_the_buffer_give_the_same_rows(repo, tmp_path):
     repo.commit(a__py=f"{filler}T = '{token(1)}'\n{filler}{new_key(tmp_path)}{filler}", b__py=token(2))
     whole = Code(paths=(str(repo.folder),), fingerprinter=PEPPER)
     pieces = Code(paths=(str(repo.folder),), fingerprinter=PEPPER)
-    pieces._chunk = 1024
+    pieces.chunk = 1024
     (target,) = whole.targets()
 
     rows = list(whole.collect(target))

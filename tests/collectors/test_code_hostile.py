@@ -26,9 +26,9 @@ def token(seed: int = 1) -> str:
     return example("ghp_{base62:30}{crc32}", Random(seed))
 
 
-def read(path: str | os.PathLike[str]) -> list[Row]:
+def read(path: str | os.PathLike[str], **options: bool) -> list[Row]:
     """Every row of the path."""
-    collector = Code(paths=(os.fspath(path),))
+    collector = Code(paths=(os.fspath(path),), **options)
     return [row for target in collector.targets() for row in collector.collect(target)]
 
 
@@ -65,7 +65,7 @@ def test_where_git_hangs_it_is_ended_and_a_gap_says_so(repo, name, monkeypatch):
     (repo / name).parent.mkdir(exist_ok=True)
     os.mkfifo(repo / name)
 
-    rows = read(repo)
+    rows = read(repo, gitignore=True)
 
     assert 1 == len(secrets(rows))
     assert any("git hangs" in row.reason for row in rows if isinstance(row, Gap))

@@ -112,8 +112,11 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not bins or find_spec("psycopg") is None:
         pytest.skip("needs PostgreSQL's server binaries and the psycopg driver")
     place = Path(tmp_path_factory.mktemp("pg"))
-    place.parent.parent.chmod(0o755)
-    place.parent.chmod(0o755)
+    for folder in place.parents:
+        # Under xdist there is one more of them.
+        folder.chmod(0o755)
+        if folder.name.startswith("pytest-of-"):
+            break
     # PostgreSQL refuses to run as root.
     user = {"user": "postgres", "cwd": "/"} if os.geteuid() == 0 else {"cwd": "/"}
     if os.geteuid() == 0:

@@ -1,0 +1,103 @@
+"""A literal given to a name that says secret: `db_password = "..."`, `apiKey: ...`, `setToken("...")`.
+
+No vendor's format helps here, so the name, the way it is written and the look of the value must say it together.
+Refuses to: be sure. Whatever is found here has at most a moderate confidence.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from collectors.code import _values as values
+
+Judgement = tuple[float, tuple[str, ...]]
+
+_PASSWORD: Final = re.compile(rb"passw|passphrase|passcode|pwd|(?:^|[_.\-])pass$|[a-z]Pass$", re.IGNORECASE)
+_STRONG: Final = re.compile(
+    rb"secret|token|api.?key|access.?key|private.?key|priv.?key|auth|credential|signing|signature.?key|encrypt|"
+    rb"master.?key|account.?key|shared.?key|service.?key|session.?key|hmac|bearer|webhook|"
+    rb"(?:app|client|consumer|admin|server|storage|license|secret|user|customer)[_\-]?key",
+    re.IGNORECASE,
+)
+# What such a name may also name: not a secret, but something about one.
+_ABOUT: Final = re.compile(
+    rb"public|(?:^|[_.\-])pub(?:[_.\-]|$)|pubkey|(?:[_.\-]|[a-z](?=I))ids?$|names?$|path|file|dir$|url|uri|endpoint|"
+    rb"host|hash|digest|checksum|sha\d|md5|version|length|size|count|limit|(?<!access.)types?$|kind$|format|field|"
+    rb"label|title|prefix|suffix|regex|pattern|param|header|hint|expir|ttl|timeout|(?:^|_)m(?:ax|in)(?:_|$)|policy|"
+    rb"strategy|provider|algorithm|alg$|scheme|class$|method|function|handler|helper|manager|arn$|alias|reset|"
+    rb"tokeniz|csrf|xsrf|primary.?key|foreign.?key|sort.?key|partition.?key|cache.?key|index.?key|group.?key|"
+    rb"object.?key|row.?key|row_?token|keyword|key_?code|message|error|description|comment|text$|template|example|"
+    rb"placeholder|selector|author(?!i)|icon|image|color|style|font|node|page.?token|next.?token|continuation|etag|"
+    rb"integrity|thumbprint|fingerprint|commit|revision|(?:^|[_.\-])ref$|track|pass(?:ed|es|ing|port|ive|age)|"
+    rb"bypass|compass|encompass|surpass|site.?key|nonce|cursor|locale|i18n|lang|translation",
+    re.IGNORECASE,
+)
+_REFERENCE: Final = re.compile(
+    rb"[$%&@{\[<(!*#].*|[A-Za-z_][A-Za-z0-9_]{2,40}=[^=].*|[./~].*|[A-Za-z]:[\\/].*|[a-z][a-z0-9+.\-]*://.*|arn:.*|sha(?:1|256|384|512)[-:].*|"
+    rb"(?:process|os|sys|self|this|settings|config|request|req|env|ctx|args|params|options|props|data|vault|secrets?)"
+    rb"[.\[(].*|.*\((?:.*\))?|.*[\])}]|true|false|null|none|nil|undefined|"
+    rb"\d{4}-\d\d-\d\d.*|v?\d+(?:\.\d+){1,3}.*|[\d.,:+\-]+|.*\.(?:py|js|ts|go|rb|java|json|ya?ml|txt|pem|key|crt|"
+    rb"cert|html?|css|md|xml|cfg|conf|ini|sh|php|c|h|png|svg|jpg|test|com|org|net|io|local)|[\w\-]+/[\w\-+.]+(?:/.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+# dotted.names, kebab-words, CONSTANT_NAMES, camelCase: what code calls things, not what it hides.
+_IDENTIFIER: Final = re.compile(
+    rb"[A-Za-z_$][a-z]*(?:[A-Z][a-z]+)*\d{0,2}|(?:[a-z]+[_.:\-])+[a-z]*\d{0,3}|(?:[A-Z]+[_.:\-])*[A-Z]+\d{0,3}|"
+    rb"[a-z]+(?:[_.:\-][a-zA-Z]+\d{0,3})+|[A-Z][a-z]+(?:[_.:\-][A-Za-z]+\d{0,3})+"
+)
+_LEFT: Final = re.compile(rb"[A-Za-z0-9_.\-]{0,40}\Z")
+_WEAK: Final = re.compile(
+    rb"(?i)^(?:pass(?:w(?:or)?d)?|pwd|secret|token|admin|root|user|test|demo|default|guest|foo|bar|baz|hello|world|abc|"
+    rb"qwerty|letmein|temp|none|my|some|the|an?|new|old|bad|good|wrong|invalid|valid|correct|incorrect|hunter|"
+    rb"[\W_\d])+$"
+)
+
+
+def assigned(found: re.Match[bytes]) -> Judgement | None:
+    """Confidence and reasons for a literal assigned to a name; None where it is no secret."""
+    name, value = _LEFT.search(found.string, 0, found.start())[0] + found["name"], found["value"]  # type: ignore[index]  # it matches nothing at least
+    if _ABOUT.search(name) or values.is_placeholder(value) or not value.isascii():
+        return None
+    if _REFERENCE.fullmatch(value) or value.lower() in name.lower() or name.lower() in value.lower():
+        return None
+    is_quoted = bool(found["quote"])
+    says = f"assigned to a name that says secret{'' if is_quoted else ', unquoted'}"
+    if _PASSWORD.search(name):
+        judged = _password(value, is_quoted=is_quoted)
+    elif len(value) < 10 or _IDENTIFIER.fullmatch(value):
+        judged = None
+    else:
+        judged = _token(value, is_strong=bool(_STRONG.search(name)))
+    if judged is None:
+        return None
+    confidence, reason = judged
+    return confidence if is_quoted else round(confidence - 0.05, 2), (says, reason)
+
+
+def _password(value: bytes, *, is_quoted: bool) -> tuple[float, str] | None:
+    if len(value) < 6 or _WEAK.match(value):
+        return None
+    if _IDENTIFIER.fullmatch(value):
+        return (0.25, "a single word") if is_quoted else None
+    if len(value) >= 10 and values.is_random(value):
+        return 0.65, "looks random"
+    kinds = values.classes(value)
+    if kinds >= 3 and len(value) >= 8:
+        return 0.55, "mixes letters, digits and signs as a password does"
+    if kinds >= 2 and len(value) >= 8 and any(48 <= c <= 57 for c in value):
+        return 0.4, "letters and digits"
+    return 0.25, "a literal"
+
+
+def _token(value: bytes, *, is_strong: bool) -> tuple[float, str] | None:
+    if values.is_uuid(value):
+        return (0.5, "a UUID") if is_strong else None
+    if not values.is_random(value):
+        return None
+    if values.is_hex(value) and len(value) in (40, 64, 96, 128) and not is_strong:
+        return 0.3, "may be a digest"
+    size = len(value)
+    if is_strong:
+        return (0.65 if size >= 16 else 0.45), f"looks random ({size} characters)"
+    return (0.5 if size >= 24 else 0.3), f"looks random ({size} characters)"
