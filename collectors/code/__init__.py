@@ -11,6 +11,7 @@ Refuses to: follow links, tell a secret's value, or ask a vendor whether a token
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -127,14 +128,11 @@ class Code:
 
 
 def _needed() -> None:
-    try:
-        import hyperscan  # noqa: F401
-        import pypdf  # noqa: F401
-    except ImportError as missing:
-        advice = "pip install 'keyatlas[code]'"
-        raise ConfigError(
-            f"the code collector needs {missing.name}, which is not installed", advice=advice
-        ) from missing
+    """Asked before anything is read; that a package is there is asked without loading it, which takes longer."""
+    for name in ("hyperscan", "pypdf", "numpy"):
+        if importlib.util.find_spec(name) is None:
+            advice = "pip install 'keyatlas[code]'"
+            raise ConfigError(f"the code collector needs {name}, which is not installed", advice=advice)
 
 
 def _shown(path: str) -> str:

@@ -8,25 +8,26 @@ Refuses to: load an automaton that somebody else could have written.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import os
 import re
-import re._parser as sre  # type: ignore[import-not-found]  # not public, and the only thing that knows a regex's width
 import stat
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from collectors.code import _decode
-from collectors.code._rules import Rule, digest, own, standard, writings
+from collectors.code import _decode, _literals, _plan, _runs
+from collectors.code._plan import Plan, planned
+from collectors.code._rules import Rule, digest, own, standard
+from collectors.code._runs import FIRES
 from toolkit.errors import ConfigError
 from toolkit.identity import cache_folder
 from toolkit.terms import Severity
@@ -35,47 +36,7 @@ if TYPE_CHECKING:
     import hyperscan
 
 _LOG: Final = logging.getLogger(__name__)
-_PART: Final = r"[A-Za-z_\-]{0,24}[0-9][A-Za-z0-9_\-]{10,300}[^A-Za-z0-9_\-]"
-_RUNS: Final = (
-    # A run that may be a token where a value stands: ten characters behind a digit that is among the first 25, and at
-    # most three parts before it. It ends with the run, so that a run is one candidate.
-    rf"[\"'`=:][ ]?(?:[A-Za-z0-9_\-]{{1,40}}[./+:|]){{0,3}}{_PART}",
-    # Elsewhere, behind a word that says secret.
-    rf"(?i:bearer|basic|token|key|secret|passw(?:or)?d|credential|auth)[^\n]{{0,40}}[ \t>{{(,\[/|]{_PART}",
-)
 _MONTH: Final = 30 * 86_400
-_ANCHOR: Final = 4
-"""Characters in a row that an expression must ask for to be looked for everywhere; others are tried on runs only."""
-SPAN: Final = 460
-"""The greatest length in bytes of a candidate that may be carried over from one blob to the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Which expressions are looked for, and the numbers of the rules that each calls up; plain data, quick to load."""
-
-    everywhere: list[tuple[str, list[int]]]
-    in_runs: list[tuple[str, list[int]]]
-    wide: list[str]
-    """Expressions whose matches may be longer than `SPAN`."""
-
-
-def planned(rules: Sequence[Rule]) -> Plan:
-    """Where each rule is looked for."""
-    everywhere: dict[str, list[int]] = defaultdict(list)
-    in_runs: dict[str, list[int]] = defaultdict(list)
-    for number, rule in enumerate(rules):
-        if rule.candidate or not rule.near:
-            wanted = rule.wanted()
-            is_cheap = not rule.bounded or _anchor(wanted) >= _ANCHOR
-            (everywhere if is_cheap else in_runs)[wanted].append(number)
-        for word in rule.near:
-            for written in writings(word):
-                in_runs[f"(?i){re.escape(written)}"].append(number)
-    for run in _RUNS:
-        everywhere[run] = []
-    wide = [expression for expression in everywhere if _width(expression) > SPAN]
-    return Plan([*everywhere.items()], [*in_runs.items()], wide)
 
 
 class Book:
@@ -88,8 +49,9 @@ class Book:
         self._patterns: dict[int, re.Pattern[bytes]] = {}
         self._nearby: dict[int, re.Pattern[bytes]] = {}
         self._lookup: tuple[hyperscan.Database, hyperscan.Scratch] | None = None
-        self._expressions = [expression for expression, _ in plan.everywhere]
-        self.calls = [tuple(numbers) for _, numbers in plan.everywhere]
+        self._around = range(len(plan.everywhere), len(plan.everywhere) + len(plan.around))
+        self._expressions = [expression for expression, _ in (*plan.everywhere, *plan.around)]
+        self.calls = [tuple(numbers) for _, numbers in (*plan.everywhere, *plan.around)]
         """Expression id -> the rules to try; none for a run, where what is in and before it says which."""
         self.markers = len(self._expressions)
         """Expressions from this id on say that something is encoded or enclosed: `_decode.MARKERS`."""
@@ -126,46 +88,22 @@ class Book:
         return self._nearby[number]
 
     @property
-    def databases(self) -> tuple[hyperscan.Database, hyperscan.Database]:
-        """The automaton of what is at most `SPAN` long, and that of the rest; ids are places in `calls`."""
-        narrow = tuple("" if expression in self._wide else expression for expression in self._expressions)
-        wide = tuple(expression if expression in self._wide else "" for expression in self._expressions)
-        return _database(narrow), _database(wide)
+    def databases(self) -> tuple[hyperscan.Database, hyperscan.Database, hyperscan.Database]:
+        """The automaton of what is at most `SPAN` long, that of what is looked for around runs, and that of the rest.
+
+        Ids are places in `calls`.
+        """
+        kinds = [2 if expression in self._wide else int(at in self._around) for at, expression in enumerate(self._expressions)]  # noqa: E501  # fmt: skip
+        narrow, around, wide = (
+            _database(tuple(each if kinds[at] == kind else "" for at, each in enumerate(self._expressions)))
+            for kind in range(3)
+        )
+        return narrow, around, wide
 
 
-def _anchor(expression: str) -> int:
-    """How many characters in a row every match of the expression has."""
-    try:
-        return max(_lengths(sre.parse(expression)), default=0)
-    except re.error:
-        return _ANCHOR
-
-
-def _lengths(parsed: Any) -> Iterator[int]:
-    size = 0
-    for kind, argument in parsed:
-        if kind is sre.LITERAL:
-            size += 1
-            continue
-        if kind is sre.BRANCH and all(each[0] is sre.LITERAL for branch in argument[1] for each in branch):
-            size += min(map(len, argument[1]))
-            continue
-        yield size
-        size = 0
-        if kind is sre.SUBPATTERN:
-            yield max(_lengths(argument[3]), default=0)
-        elif kind is sre.BRANCH:
-            yield min(max(_lengths(branch), default=0) for branch in argument[1])
-        elif kind is sre.MAX_REPEAT and argument[0] > 0:
-            yield max(_lengths(argument[2]), default=0)
-    yield size
-
-
-def _width(expression: str) -> int:
-    try:
-        return int(sre.parse(expression).getwidth()[1])
-    except re.error:
-        return SPAN + 1
+def runs() -> hyperscan.Database:
+    """The automaton that fires where a run may be a token."""
+    return _database((FIRES,))
 
 
 @cache
@@ -196,8 +134,9 @@ def _tuples(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _edition() -> str:
-    """Names this edition of the planning: what it reads, and the expressions that are not of a rule."""
-    return repr((_RUNS, _ANCHOR, SPAN, [marker.expression for marker in _decode.MARKERS], list(Rule.__dataclass_fields__)))  # noqa: E501  # fmt: skip
+    """Names this edition of the planning: its own text, and the expressions that are not of a rule."""
+    modules = [inspect.getsource(module) for module in (_plan, _runs, _literals)]
+    return repr((modules, [marker.expression for marker in _decode.MARKERS], list(Rule.__dataclass_fields__)))
 
 
 @cache

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import hyperscan
+import numpy as np
 
 from collectors.code import _decode
-from collectors.code._book import SPAN, Book
+from collectors.code._book import Book, runs
 from collectors.code._changed import Candidates, Changed
 from collectors.code._confirm import MARGIN, Confirmed, Confirmer
 from collectors.code._decode import Budget, Enclosure, Marker
 from collectors.code._rules import MATERIAL
+from collectors.code._runs import BEFORE, REACH, Gathered, regions
 from collectors.code._stream import BlobStream, Piece
 from toolkit.identity import Fingerprinter
 from toolkit.model import Key, Row
@@ -77,9 +79,25 @@ class Lines:
         """Line ends of the blob before `place`."""
         if piece is not self._piece or place < self._place:
             self._piece, self._place, self._count = piece, piece.start, piece.lines
-        self._count += bytes(self._data[self._place : place]).count(b"\n")
+        self._count += int(np.count_nonzero(np.frombuffer(self._data[self._place : place], np.uint8) == 10))
         self._place = place
         return self._count
+
+
+class _Automaton:
+    """A database with the scratch it needs."""
+
+    def __init__(self, database: hyperscan.Database) -> None:
+        self._database = database
+        self._scratch = hyperscan.Scratch(database)
+
+    def scan(self, window: memoryview, base: int, found: Candidates) -> None:
+        """Adds the end of every match, from `base`, and its expression."""
+
+        def note(expression: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            found.append((base + end, expression))
+
+        self._database.scan(window, match_event_handler=note, scratch=self._scratch)  # type: ignore[type-var]  # any buffer will do
 
 
 class Scanner:
@@ -92,8 +110,8 @@ class Scanner:
         self._parse = parse
         self._told: set[tuple[str, bytes, int, str]] = set()
         self._counts: Counter[tuple[str, bytes]] = Counter()
-        self._narrow, self._wide = book.databases
-        self._scratches = hyperscan.Scratch(self._narrow), hyperscan.Scratch(self._wide)
+        self._narrow, self._around, self._wide = (_Automaton(database) for database in book.databases)
+        self._runs = _Automaton(runs())
         self.material: dict[str, tuple[Row, ...]] = {}
         """Key and certificate rows of the values that are PEM blocks and the like, by uid."""
         self.enclosures: dict[bytes, Enclosure] = {}
@@ -105,7 +123,7 @@ class Scanner:
 
     def hits(self, stream: BlobStream) -> Iterator[Hit]:
         """Every finding, by place in the stream."""
-        changed = Changed(self._scan_narrow, self._scan_wide, SPAN)
+        changed = Changed(self._scan_narrow, self._scan_wide, REACH, BEFORE)
         for window, pieces in stream.windows():
             if candidates := changed.candidates(window, pieces):
                 # A large blob's finding may have candidates on both sides of a cut; the rest is forgotten.
@@ -118,19 +136,17 @@ class Scanner:
         yield from self._opened(data, _Inside(name, (), 0, Budget()))
 
     def _scan_narrow(self, window: memoryview, base: int, found: Candidates) -> None:
-        self._scan(self._narrow, self._scratches[0], window, base, found)
+        self._narrow.scan(window, base, found)
+        fired: Candidates = []
+        self._runs.scan(window, 0, fired)
+        if fired:
+            gathered = Gathered(window, regions(window, [place for place, _ in fired]))
+            matches: Candidates = []
+            self._around.scan(memoryview(gathered.text), 0, matches)
+            found += [(base + gathered.place(end), number) for end, number in matches]
 
     def _scan_wide(self, window: memoryview, base: int, found: Candidates) -> None:
-        self._scan(self._wide, self._scratches[1], window, base, found)
-
-    @staticmethod
-    def _scan(
-        database: hyperscan.Database, scratch: hyperscan.Scratch, window: memoryview, base: int, found: Candidates
-    ) -> None:
-        def note(expression: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            found.append((base + end, expression))
-
-        database.scan(window, match_event_handler=note, scratch=scratch)  # type: ignore[type-var]  # any buffer will do
+        self._wide.scan(window, base, found)
 
     def _confirmed(
         self, window: memoryview, pieces: list[Piece], candidates: Candidates, inside: _Inside | None
@@ -229,7 +245,7 @@ class Scanner:
         candidates: Candidates = []
         # A frame ends with a line end, and a run that ends with its blob is found by it.
         data += b"\n"
-        self._scan_narrow(memoryview(data), 0, candidates)
+        self._scan_narrow(memoryview(b"\n" + data), -1, candidates)
         self._scan_wide(memoryview(data), 0, candidates)
         if candidates:
             piece = Piece(inside.name, 0, len(data), 0, 0, -1, len(data))

@@ -11,8 +11,9 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,9 @@ from collectors.code._history import Commit, Story
 from collectors.code._scan import Hit
 from toolkit.identity import cache_folder
 
-_FORM: Final = 1
+_FORM: Final = 2
+_FIELDS: Final = tuple(field.name for field in fields(Hit))
+_values: Final = attrgetter(*_FIELDS)
 
 
 @dataclass(slots=True)
@@ -38,6 +41,13 @@ class Seen:
     hits: list[Hit] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
     """Stories, by the refs they were read at."""
+    kept: tuple[Any, ...] = ()
+    """What tells whether anything is new since it was loaded."""
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """Changes with all that is kept."""
+        return self.stamp, len(self.ids), len(self.hits), tuple(self.again), self.told.get("question")
 
     def keep_only(self, ids: Sequence[bytes]) -> None:
         """Forget blobs that are no longer there, and what was found in them."""
@@ -47,13 +57,17 @@ class Seen:
         self.hits = [hit for hit in self.hits if hit.name in there]
 
     def save(self) -> None:
-        """Write it, whole or not at all."""
+        """Write it, whole or not at all, where anything is new."""
+        if self.state == self.kept:
+            return
         head = {
             "form": _FORM,
             "stamp": self.stamp,
             "size": len(next(iter(self.ids), b"")),
             "again": [name.decode() for name in self.again],
-            "hits": [{**asdict(hit), "name": hit.name.decode()} for hit in self.hits],
+            "hits": [
+                [value.decode() if isinstance(value, bytes) else value for value in _values(hit)] for hit in self.hits
+            ],
             "told": self.told,
         }
         keep(self.path, json.dumps(head).encode() + b"\n" + b"".join(self.ids))
@@ -73,14 +87,21 @@ def load(name: str) -> Seen:
         size = head["size"]
         hits = [_hit(table) for table in head["hits"]]
         ids = {raw[at : at + size] for at in range(0, len(raw), size)} if size else set()
-        return Seen(seen.path, head["stamp"], ids, [n.encode() for n in head["again"]], hits, head["told"])
+        found = Seen(seen.path, head["stamp"], ids, [n.encode() for n in head["again"]], hits, head["told"])
+        found.kept = found.state
+        return found
     except (ValueError, KeyError, TypeError):
         return seen
 
 
-def _hit(table: dict[str, Any]) -> Hit:
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    return Hit(**{**values, "name": table["name"].encode()})
+def _packed_hit(hit: Hit) -> list[Any]:
+    return [value.decode() if isinstance(value, bytes) else value for value in _values(hit)]
+
+
+def _hit(told: list[Any]) -> Hit:
+    values = dict(zip(_FIELDS, told, strict=True))
+    tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Hit(**{**values, **tuples, "name": values["name"].encode()})
 
 
 def stamp(layout: Layout) -> str:

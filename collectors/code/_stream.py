@@ -17,8 +17,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from toolkit.errors import SourceBroken
 
@@ -26,8 +25,7 @@ CHUNK: Final = 4 << 20  # where the time per byte stopped falling when measured
 _HEADER_LIMIT: Final = 1 << 15  # a file's percent-encoded path is a name too
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):  # a tuple, since there is one for every blob of a history
     """A run of one blob inside a window: where it lies, and the ends of matches (buffer offsets) it answers for."""
 
     name: bytes
@@ -162,15 +160,16 @@ class BlobStream:
 
     def _whole(self, position: int, pieces: list[Piece]) -> tuple[int, int]:
         buffer, fill = self._buffer, self._fill
+        find, add = buffer.find, pieces.append
         while True:
-            newline = buffer.find(b"\n", position, fill)
+            newline = find(b"\n", position, fill)
             if newline < 0:
                 if fill - position > _HEADER_LIMIT:
                     raise SourceBroken(
                         "the stream of blobs is not framed as git frames it", advice="check git's version"
                     )
                 return position, position
-            name, size = self._header(bytes(buffer[position:newline]))
+            name, size = _header(buffer[position:newline])
             start = newline + 1
             end = start + size
             if size < 0:
@@ -178,7 +177,7 @@ class BlobStream:
                 self.finished += 1
                 position = start
             elif end < fill:
-                pieces.append(Piece(name, start, end, 0, 0, start - 1, end))
+                add(Piece(name, start, end, 0, 0, newline, end))
                 self.finished += 1
                 position = end + 1
             elif end + 1 - position <= len(buffer):
@@ -187,16 +186,8 @@ class BlobStream:
                 # Too little of it yet to make a piece with margins: move it to the front and read on.
                 return position, position
             else:
-                self._own_from, self._lines = start - 1, 0
+                self._own_from, self._lines = newline, 0
                 return self._large(name, start, 0, size, pieces)
-
-    def _header(self, line: bytes) -> tuple[bytes, int]:
-        words = line.split()
-        if len(words) == 2 and words[1] == b"missing":
-            return words[0], -1
-        if len(words) != 3 or not words[2].isdigit():
-            raise SourceBroken("the stream of blobs is not framed as git frames it", advice="check git's version")
-        return words[0], int(words[2])
 
     def _large(self, name: bytes, start: int, offset: int, size: int, pieces: list[Piece]) -> tuple[int, int]:
         """What is here of a blob that does not fit: its last `margin` bytes are context only, and are kept."""
@@ -208,3 +199,13 @@ class BlobStream:
         self._own_from = self._margin
         self._big = (name, offset + keep - start, size - (keep - start))
         return end, keep
+
+
+def _header(line: bytearray) -> tuple[bytes, int]:
+    name, _, rest = bytes(line).partition(b" ")
+    if rest == b"missing":
+        return name, -1
+    kind, _, size = rest.partition(b" ")
+    if not kind or not size.isdigit():
+        raise SourceBroken("the stream of blobs is not framed as git frames it", advice="check git's version")
+    return name, int(size)

@@ -7,9 +7,9 @@ import re
 import subprocess
 from random import Random
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import example as example_of
 from hypothesis import strategies as st
 
 from collectors.code import Code, _units
@@ -18,6 +18,7 @@ from collectors.code._changed import Changed, shared
 from collectors.code._confirm import MARGIN
 from collectors.code._examples import example
 from collectors.code._pool import shares
+from collectors.code._scan import Scanner
 from collectors.code._sources import _by_family
 from collectors.code._stream import BlobStream, Joined
 from toolkit.identity import Fingerprinter
@@ -50,7 +51,7 @@ def matches(window: bytes, base: int, found: list[tuple[int, int]]) -> None:
 def test_what_versions_share_is_not_scanned_again_and_nothing_is_lost(seed, versions, chunk):
     """Candidates of a window are the same whether shared parts are carried over or scanned."""
     random = Random(seed)
-    text = bytearray(random.choices(b"abckz \n", k=random.randint(3000, 15_000)))
+    text = bytearray(random.choices(b"abckz \n", k=random.randint(9_000, 40_000)))
     blobs = []
     for _ in range(versions):
         for _ in range(random.randint(0, 2)):
@@ -73,11 +74,57 @@ def _inside(window, pieces, changed):
     return [pair for pair in found for piece in pieces if piece.start < pair[0] <= piece.end]
 
 
-def test_shared_parts_are_counted_from_both_ends():
-    """Nothing is counted twice."""
-    old, new = (np.frombuffer(text, np.uint8) for text in (b"aaaa", b"aaaaaa"))
+@given(old=st.binary(max_size=60), new=st.binary(max_size=60), size=st.sampled_from([1, 400, 5000]))
+def test_stretches_that_are_shared_are_the_same_bytes(old, new, size):
+    """Each lies behind the one before in both blobs, and holds the same bytes in both."""
+    filler = bytes(Random(size).choices(b"abc\n", k=size))
+    old, new = filler + old + filler[::-1] + b"1" + filler, filler + new + filler[::-1] + b"2" + filler
+    at = 0, 0
+    for stretch in shared(old, new):
+        assert old[stretch.old : stretch.old + stretch.size] == new[stretch.new : stretch.new + stretch.size]
+        assert stretch.old >= at[0]
+        assert stretch.new >= at[1]
+        at = stretch.old + stretch.size, stretch.new + stretch.size
 
-    assert (4, 0) == shared(old, new)
+
+def test_several_changes_leave_what_lies_between_them_shared():
+    """A file changed at its beginning, its end and twice between is compared on, not given up at the first change."""
+    lines = [b"line %d of a long file\n" % number for number in range(4000)]
+    old = b"".join(lines)
+    lines[1500] = lines[2500] = b"changed\n"
+    lines[3900] = b""
+    new = b"".join(lines)
+
+    assert sum(stretch.size for stretch in shared(old, new)) > 0.99 * len(new)
+
+
+PARTS = st.sampled_from([b"token = ", b"'", b'"', b"\n", b" ", b"/", b"x" * 170, b"-" * 200, b"a1b2c3d4e5", b"for line in lines: pass\n" * 40, b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0."])  # fmt: skip
+
+
+@example_of(parts=[b"x" * 170, 0], cuts=[0])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    parts=st.lists(PARTS | st.integers(0, 3), min_size=5, max_size=60), cuts=st.lists(st.integers(0, 59), max_size=4)
+)
+def test_versions_beside_each_other_hold_what_each_holds_alone(parts, cuts):
+    """What is found around runs depends on the blob alone, not on the version that lies before it."""
+    filler = b"".join(b"    value_%d = self.line(%d)\n" % (n, n) for n in range(400))
+    made = [token(part).encode() if isinstance(part, int) else part for part in parts]
+    blobs = [filler + b"".join(made) + filler, filler + b"".join(part for n, part in enumerate(made) if n not in cuts) + filler]  # fmt: skip
+
+    assert [_found([blob]) for blob in blobs] == _each(_found(blobs), len(blobs))
+
+
+def _found(blobs):
+    frames = [b"%d blob %d\n%b\n" % (n, len(blob), blob) for n, blob in enumerate(blobs)]
+    stream = BlobStream(Joined(frames).readinto, chunk=400_000, margin=MARGIN)
+    scanner = Scanner(book(), PEPPER, lambda _uid, _value: ())
+    found = [(int(hit.name), hit.rule, hit.offset, hit.uid) for hit in scanner.hits(stream)]
+    return sorted(found) if len(blobs) > 1 else sorted(hit[1:] for hit in found)
+
+
+def _each(found, total):
+    return [sorted(hit[1:] for hit in found if hit[0] == number) for number in range(total)]
 
 
 def test_shares_cover_everything_once():
