@@ -9,8 +9,10 @@ Exit codes: 0 clean · 1 findings at or above --fail-on · 2 wrong usage · 3 in
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -168,6 +170,8 @@ def scan(paths: tuple[str, ...], write_baseline: str, reason: str, until: Any, f
 
     from toolkit import scanning
 
+    if sum(map(bool, (options["staged"], options["history"], options["since"]))) > 1:
+        raise click.UsageError("--staged, --history and --since are three ways to choose what is read: give one")
     if write_baseline:
         if until is None:
             raise click.UsageError("--write-baseline needs --until YYYY-MM-DD: nothing is accepted for ever")
@@ -372,6 +376,11 @@ def run() -> None:
     except KeyatlasError as failure:
         click.echo(f"keyatlas: {failure}", err=True)
         sys.exit(FAILED)
+    except OSError as failure:
+        # Every reading turns its own into errors of ours, so it is the output that could not be written.
+        with suppress(OSError):
+            click.echo(f"keyatlas: the output could not be written: {failure.strerror or 'unknown'}", err=True)
+        os._exit(FAILED)
 
 
 if __name__ == "__main__":

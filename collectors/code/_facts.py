@@ -72,10 +72,10 @@ def is_private_jwk(value: bytes) -> bool:
 def about_aws(value: bytes) -> tuple[str, ...]:
     """The account that an access key id names: 40 bits behind the prefix, from the second bit on."""
     try:
-        number = int.from_bytes(base64.b32decode(value[4:20])[:6], "big")
+        number, key_id = int.from_bytes(base64.b32decode(value[4:20])[:6], "big"), value[:20].decode("ascii")
     except (binascii.Error, ValueError):
         return ()
-    return (f"account={(number & 0x7FFFFFFFFF80) >> 7:012d}", f"access_key_id={value[:20].decode()}")
+    return (f"account={(number & 0x7FFFFFFFFF80) >> 7:012d}", f"access_key_id={key_id}")
 
 
 def about_url(text: bytes, found: re.Match[bytes]) -> tuple[str, ...]:

@@ -110,6 +110,15 @@ def test_no_passphrase_surfaces_anywhere_in_the_workspace(estate):
     assert not any(b"canary-phrase" in data for data in [told, *files])
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_an_output_that_cannot_be_written_exits_with_4(estate):
+    """A full disk is neither a finding nor a clean result."""
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run([KEYATLAS, "coverage", "--json"], cwd=estate, stdout=full, stderr=subprocess.PIPE)
+
+    assert (4, True) == (ran.returncode, ran.stderr.startswith(b"keyatlas: the output could not be written"))
+
+
 def test_help_takes_less_than_four_tenths_of_a_second_of_cpu(tmp_path):
     """People ask for help often."""
 

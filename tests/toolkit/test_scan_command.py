@@ -130,16 +130,19 @@ def test_wrong_usage_is_2_and_the_message_says_what_is_right(scans, tmp_path):
 
     lines = ["nowhere", "--no-such-option", "--baseline=nowhere.toml", "--patterns=broken.toml"]
     lines += ["--write-baseline=b.toml --reason=x", "--write-baseline=b.toml --until=2099-01-01"]
+    lines += ["--write-baseline=b.toml --reason=x --until=2000-01-01", "--staged --history", "--history --since=main"]
 
     told = scans(*map(str.split, lines))
 
-    assert [(2, "", True)] * 6 == [(ran.returncode, ran.stdout, len(ran.stderr) > 20) for ran in told]
+    assert [(2, "", True)] * 9 == [(ran.returncode, ran.stdout, len(ran.stderr) > 20) for ran in told]
     assert not (tmp_path / "b.toml").exists()
 
 
 def test_incomplete_coverage_is_3_where_strict(scan, repo, tmp_path):
-    """A repository inside is not read; a finding matters more than a gap."""
+    """A repository inside is not read, or an archive cannot be opened; a finding matters more than a gap."""
     assert 3 == scan("--history", "--strict", ".").returncode
+    written(tmp_path / "b" / "a.zip", "PK\x03\x04" + 200 * "\0")
+    assert 3 == scan("--strict", "b").returncode
     written(tmp_path / "a.py", token(1))
     assert 1 == scan("--history", "--strict", ".").returncode
 

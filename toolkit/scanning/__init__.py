@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,17 @@ class Scan:
     @property
     def is_whole(self) -> bool:
         """Nothing was left unread."""
-        return all(gap.scope is GapScope.FIELD or gap.status is GapStatus.NOT_APPLICABLE for gap in self.gaps)
+        return not any(map(_is_unread, self.gaps))
 
     def worst(self) -> Severity | None:
         """The greatest severity among the findings."""
         return max((finding.severity for finding in self.findings), key=_RANK.__getitem__, default=None)
+
+
+def _is_unread(gap: Gap) -> bool:
+    """Something that may hold secrets was not read: a file, or what an archive encloses."""
+    is_content = gap.scope is not GapScope.FIELD or gap.field == "members"
+    return is_content and gap.status is not GapStatus.NOT_APPLICABLE
 
 
 def scan(paths: tuple[str, ...], options: Mapping[str, Any]) -> Scan:
@@ -53,8 +59,10 @@ def write_baseline(paths: tuple[str, ...], options: Mapping[str, Any], file: Pat
     """Accept all present findings until a date: writes the file, and gives what is in it.
 
     Raises:
-        ConfigError: as `scan`, or no reason is given.
+        ConfigError: as `scan`, or no reason is given, or the date is over.
     """
+    if until < datetime.now(UTC).date():
+        raise ConfigError(f"{until} is over: the baseline would accept nothing", advice="give --until a later day")
     if not reason.strip():
         raise ConfigError("a baseline needs a reason", advice='add --reason "why these are accepted for now"')
     collector: Any = _collector(paths, options)
