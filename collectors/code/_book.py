@@ -48,6 +48,7 @@ class Book:
         self._wide = frozenset(plan.wide)
         self._patterns: dict[int, re.Pattern[bytes]] = {}
         self._nearby: dict[int, re.Pattern[bytes]] = {}
+        self._beside: dict[int, re.Pattern[bytes]] = {}
         self._lookup: tuple[hyperscan.Database, hyperscan.Scratch] | None = None
         self._around = range(len(plan.everywhere), len(plan.everywhere) + len(plan.around))
         self._expressions = [expression for expression, _ in (*plan.everywhere, *plan.around)]
@@ -80,6 +81,13 @@ class Book:
 
         database.scan(text, match_event_handler=note, scratch=scratch)
         return tuple(sorted(found))
+
+    def beside(self, number: int) -> re.Pattern[bytes]:
+        """The words of `near` right before a value, with nothing but a blank between."""
+        if number not in self._beside:
+            words = self.rules[number].nearby().pattern
+            self._beside[number] = re.compile(b"(?:" + words + rb")[\"')]?[ \t]{1,3}\Z", re.IGNORECASE)
+        return self._beside[number]
 
     def nearby(self, number: int) -> re.Pattern[bytes]:
         """The words that must stand near a rule's value."""

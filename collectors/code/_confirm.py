@@ -36,6 +36,9 @@ _DIGEST: Final = re.compile(
 _CALL: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.]{0,60}\(")
 """Code that makes the value, where the value itself would stand."""
 _NEAR: Final = REACH + 40
+_TEXT: Final = re.compile(rb"[A-Za-z0-9][ \t]{1,3}\Z")
+_SAYS: Final = re.compile(rb"(?i)bearer|basic|token|key|secret|passw|credential|auth|[=:]")
+_FAR_WORD: Final = 60
 _RUN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./+:|"
 _RUN_BEHIND: Final = 800
 _RUN_AHEAD: Final = 1200
@@ -148,7 +151,11 @@ class Confirmer:
         return None
 
     def _is_near(self, number: int, window: bytes, start: int) -> bool:
-        return bool(self._book.nearby(number).search(window, max(0, start - _NEAR), start))
+        before = window[max(0, start - _NEAR) : start]
+        # In plain text, services are named without their tokens: there the name stands right before the value.
+        is_text = _TEXT.search(before) and not _SAYS.search(before, max(0, len(before) - _FAR_WORD))
+        found = (self._book.beside if is_text else self._book.nearby)(number).search(before)
+        return found is not None
 
 
 def _line_end(window: bytes, at: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from random import Random
@@ -78,6 +79,21 @@ def test_what_has_the_form_of_a_token_is_found(name):
             missed.append(rule.id)
 
     assert [] == missed
+
+
+def test_in_plain_text_a_value_right_behind_the_name_of_its_service_is_found_and_no_other():
+    """`service value` is how people paste tokens; the same value further on in a sentence is anything."""
+    near = [rule for rule in standard() if rule.near and rule.bounded and rule.is_secret][::9]
+    made = [(rule.near[0].replace(" ", ""), rstr.Rstr(Random(n)).xeger(rule.regex)) for n, rule in enumerate(near)]
+    says = re.compile("key|token|secret|pass|auth|cred")
+    values = [(name, value) for name, value in made if not says.search(name) and not found_in(f"{value}\n")]
+
+    beside = sum(bool(found_in(f"{name} {value}\n")) for name, value in values)
+    further = sum(bool(found_in(f"ask {name} people about the thing {value}\n")) for name, value in values)
+
+    assert len(values) > 100
+    assert beside > 0.9 * len(values)
+    assert further < 0.02 * len(values)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
