@@ -35,7 +35,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 THEN = NOW - timedelta(days=3)
 HEX = "0f" * 32
 A, B = "file:///a/", "file:///b/"
-TABLES = ("keys", "certificates", "secrets", "usages", "gaps")
+TABLES = ("keys", "certificates", "tokens", "secrets", "usages", "gaps")
 Mutation = Callable[[Inventory], Inventory]
 
 
