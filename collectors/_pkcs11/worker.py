@@ -13,6 +13,7 @@ import os
 import resource
 import struct
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
@@ -57,14 +58,37 @@ _GONE: Final = 0x082  # CKR_OBJECT_HANDLE_INVALID: destroyed by somebody since i
 _NUMBERS: Final = {
     "CLASS": ("CKO", CLASSES), "KEY_TYPE": ("CKK", KEY_TYPES), "KEY_GEN_MECHANISM": ("CKM", MECHANISMS),
 }  # fmt: skip
+_TOGETHER: Final = 64
+_MOMENT: Final = 0.02
 _ULONG: Final = struct.Struct("@L")
+
+
+class _Answers:
+    """Facts on their way out, some at a time: what a crash takes with it is what the last moments gave."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe, self._since = pipe, time.monotonic()
+        self._waiting: list[bytes] = []
+
+    def give(self, fact: Fact) -> None:
+        """Send it, at the latest with the next that comes after a moment."""
+        self._waiting.append(json.dumps(fact).encode())
+        if len(self._waiting) > _TOGETHER or time.monotonic() - self._since > _MOMENT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send all."""
+        whole = memoryview(b"\n".join([*self._waiting, b""]))
+        while whole:
+            whole = whole[os.write(self._pipe, whole) :]
+        self._waiting, self._since = [], time.monotonic()
 
 
 def main() -> None:
     """Answer requests until standard input ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # What a module prints must not be taken for an answer: facts go out on a private copy of standard output.
-    answers = os.fdopen(os.dup(1), "w")
+    answers = _Answers(os.dup(1))
     os.dup2(2, 1)
     library = None
     for line in sys.stdin:
@@ -72,17 +96,17 @@ def main() -> None:
         try:
             library = library or pkcs11.lib(request["module"])
             for fact in _tokens(library) if request["ask"] == "tokens" else _objects(library, request):
-                # One at a time: after a crash, all that was read before it counts.
-                print(json.dumps(fact), file=answers, flush=True)
+                answers.give(fact)
         except Failed as failure:
-            print(json.dumps({"failed": named(failure.code)}), file=answers, flush=True)
+            answers.give({"failed": named(failure.code)})
         except PKCS11Error as failure:
             # A library that cannot be loaded is the class itself, and its message holds a path.
             code = "it cannot be loaded" if type(failure) is PKCS11Error else error_code(failure)
-            print(json.dumps({"failed": code}), file=answers, flush=True)
+            answers.give({"failed": code})
         except (RuntimeError, OSError):
-            print(json.dumps({"failed": "it cannot be loaded"}), file=answers, flush=True)
-        print(json.dumps({"end": True}), file=answers, flush=True)
+            answers.give({"failed": "it cannot be loaded"})
+        answers.give({"end": True})
+        answers.flush()
     try:
         if library is not None:
             library.finalize()

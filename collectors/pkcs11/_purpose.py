@@ -12,6 +12,7 @@ True
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from toolkit.terms import KeyFunction, KeyPurpose, KeyState, KeyType
@@ -51,6 +52,7 @@ _PURPOSES: Final[dict[KeyType, dict[KeyFunction, KeyPurpose]]] = {
 _PROCESSING: Final = {KeyFunction.VERIFY, KeyFunction.DECRYPT, KeyFunction.UNWRAP}
 
 
+@cache
 def purpose(key_type: KeyType, functions: Functions) -> tuple[KeyPurpose | None, str]:
     """The key type of 5.1.1, and why; None where the usage attributes span several, or tell none."""
     if functions is None:

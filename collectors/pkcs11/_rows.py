@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -40,9 +41,15 @@ _ALGORITHMS: Final[dict[str, tuple[str, ...]]] = {
     "CKK_EC_EDWARDS": ("Ed25519", "Ed448"), "CKK_EC_MONTGOMERY": ("X25519", "X448"), "CKK_ML_KEM": ("ML-KEM",),
     "CKK_ML_DSA": ("ML-DSA",), "CKK_SLH_DSA": ("SLH-DSA",),
 }  # fmt: skip
+# Boolean attributes: those with a column of their own, and those that are told in `detail`.
 _TOLD: Final = (
     "PRIVATE", "TRUSTED", "WRAP_WITH_TRUSTED", "ALWAYS_AUTHENTICATE", "MODIFIABLE", "COPYABLE", "DESTROYABLE",
     "ENCAPSULATE", "DECAPSULATE", "SIGN_RECOVER", "VERIFY_RECOVER",
+)  # fmt: skip
+_FLAGS: Final = (
+    *dict.fromkeys((
+        *USAGE, *_TOLD, "LOCAL", "SENSITIVE", "EXTRACTABLE", "NEVER_EXTRACTABLE", "ALWAYS_SENSITIVE",
+    )),
 )  # fmt: skip
 
 
@@ -141,31 +148,31 @@ class TokenRows:
             if found.get(name) and day is None and bytes.fromhex(found[name]).strip(b"\0 "):
                 reason = "it is not a date"
                 yield self._gap(GapScope.FIELD, GapStatus.MALFORMED, reason, locator=locator, field=f"CKA_{name}")
-        functions = _functions(found)
+        flags, functions = _flags(tuple(map(found.get, _FLAGS)))
         told_purpose, why = purpose(key_type, functions)
         told_state, why_state = state(key_type, functions, days["START_DATE"], days["END_DATE"], now=self._now)
         identity, names, is_known = self._identity(found, key_type, locator)
         fields = {
             **self._where, **identity, "locator": locator, "key_type": key_type, "label": _text(found.get("LABEL")),
             "format": "PKCS#11 object", "functions": functions, "purpose": told_purpose, "state": told_state,
-            "origin": {True: Origin.GENERATED, False: Origin.IMPORTED, None: None}[_flag(found, "LOCAL")],
-            "activated_at": days["START_DATE"], "expires_at": days["END_DATE"], "detail": _detail(found),
+            "origin": {True: Origin.GENERATED, False: Origin.IMPORTED, None: None}[flags["LOCAL"]],
+            "activated_at": days["START_DATE"], "expires_at": days["END_DATE"], "detail": _detail(found, flags),
             "reasons": [why, why_state],
         }  # fmt: skip
         if key_type is not KeyType.PUBLIC_KEY:
-            fields |= self._custody(found)
+            fields |= self._custody(flags)
         self._keys.append(_Seen(fields, key_type, found.get("ID") or None, names, is_known))
 
-    def _custody(self, found: Found) -> dict[str, Any]:
+    def _custody(self, flags: dict[str, bool | None]) -> dict[str, Any]:
         return {
             "protected": True,
             "protection": Protection.HARDWARE if is_hardware(self._token) else Protection.TOKEN,
             "is_exposed": False,  # who reads it has the PIN; that it may leave is another question
-            "extractable": _flag(found, "EXTRACTABLE"),
-            "sensitive": _flag(found, "SENSITIVE"),
-            "never_extractable": _flag(found, "NEVER_EXTRACTABLE"),
-            "always_sensitive": _flag(found, "ALWAYS_SENSITIVE"),
-            "needs_login": _flag(found, "PRIVATE"),
+            "extractable": flags["EXTRACTABLE"],
+            "sensitive": flags["SENSITIVE"],
+            "never_extractable": flags["NEVER_EXTRACTABLE"],
+            "always_sensitive": flags["ALWAYS_SENSITIVE"],
+            "needs_login": flags["PRIVATE"],
         }
 
     def _identity(self, found: Found, key_type: KeyType, locator: str) -> tuple[dict[str, Any], tuple[str, ...], bool]:
@@ -255,17 +262,16 @@ def _shape(kind: str | None, found: Found) -> tuple[str | None, int | None]:
     return None, int(number, 16).bit_length() if number else None
 
 
-def _functions(found: Found) -> tuple[KeyFunction, ...] | None:
-    told = {function: found[name] for name, function in USAGE.items() if found.get(name)}
-    if not told:
-        return None
-    allowed = dict.fromkeys(function for name, function in USAGE.items() if _flag(found, name))
-    return tuple(function for function in KeyFunction if function in allowed)
-
-
-def _flag(found: Found, name: str) -> bool | None:
-    value = found.get(name)
-    return None if not value else value.strip("0") != ""
+@cache
+def _flags(values: tuple[str | None, ...]) -> tuple[dict[str, bool | None], tuple[KeyFunction, ...] | None]:
+    """The boolean attributes, and what they let the key do; a token's objects share a few patterns of them."""
+    flags = {
+        name: None if not value else value.strip("0") != "" for name, value in zip(_FLAGS, values, strict=True)
+    }
+    if all(flags[name] is None for name in USAGE):
+        return flags, None
+    allowed = {function for name, function in USAGE.items() if flags[name]}
+    return flags, tuple(function for function in KeyFunction if function in allowed)
 
 
 def _text(value: str | None) -> str | None:
@@ -274,14 +280,16 @@ def _text(value: str | None) -> str | None:
 
 def _day(value: str | None) -> datetime | None:
     """CK_DATE: eight digits; empty, zeros or spaces where there is none."""
+    if not value:
+        return None
     try:
-        return datetime.strptime(bytes.fromhex(value or "").decode("ascii"), "%Y%m%d").replace(tzinfo=UTC)
+        return datetime.strptime(bytes.fromhex(value).decode("ascii"), "%Y%m%d").replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
-def _detail(found: Found) -> str:
-    facts: dict[str, Any] = {name.lower(): flag for name in _TOLD if (flag := _flag(found, name)) is not None}
+def _detail(found: Found, flags: dict[str, bool | None]) -> str:
+    facts: dict[str, Any] = {name.lower(): flags[name] for name in _TOLD if flags[name] is not None}
     for name in ("ID", "CHECK_VALUE", "KEY_GEN_MECHANISM", "ALLOWED_MECHANISMS", "KEY_TYPE"):
         if found.get(name):
             facts[name.lower()] = found[name]
