@@ -55,6 +55,21 @@ class TokenInfo(ctypes.Structure):
     )  # fmt: skip
 
 
+def initialise(module: str, parameters: str) -> None:
+    """C_Initialize with the text that some modules need (NSS: `configdir='sql:…'`); python-pkcs11 gives none.
+
+    NSS reads it where PKCS#11 has `pReserved`, and its own structure is a pointer longer.
+
+    Raises:
+        Failed: the module refuses it.
+    """
+    text = ctypes.create_string_buffer(parameters.encode())
+    os_locking_ok = 2
+    words = (_ULONG * 7)(0, 0, 0, 0, os_locking_ok, ctypes.addressof(text), 0)
+    if code := ctypes.CDLL(module).C_Initialize(words):
+        raise Failed(code)
+
+
 class Reader:
     """The reading calls of a module that python-pkcs11 has loaded and initialised."""
 
@@ -74,7 +89,8 @@ class Reader:
         if self._call["C_GetTokenInfo"](slot, ctypes.addressof(info)):
             return {"sessions": None, "max_sessions": None}
         counts = {"sessions": info.sessions, "max_sessions": info.max_sessions or _UNAVAILABLE}
-        return {name: None if count == _UNAVAILABLE else count for name, count in counts.items()}
+        # CK_UNAVAILABLE_INFORMATION is the largest number; opencryptoki also gives the one below it.
+        return {name: count if count < 1 << 63 else None for name, count in counts.items()}
 
     def handles(self, session: int) -> Iterator[int]:
         """All objects of a session.

@@ -31,7 +31,7 @@ from pkcs11.exceptions import (
     UserPinNotInitialized,
 )
 
-from collectors._pkcs11.cryptoki import FATAL, Failed, Question, Reader, named
+from collectors._pkcs11.cryptoki import FATAL, Failed, Question, Reader, initialise, named
 from collectors._pkcs11.names import (
     ASKED,
     CLASSES,
@@ -94,7 +94,7 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            library = library or pkcs11.lib(request["module"])
+            library = library or _loaded(request)
             for fact in _tokens(library) if request["ask"] == "tokens" else _objects(library, request):
                 answers.give(fact)
         except Failed as failure:
@@ -113,6 +113,16 @@ def main() -> None:
     except PKCS11Error:
         pass  # nothing is left to be told
     os._exit(0)
+
+
+def _loaded(request: Fact) -> Any:
+    if "parameters" not in request:
+        return pkcs11.lib(request["module"])
+    initialise(request["module"], request["parameters"])
+    from pkcs11 import _pkcs11
+
+    # Without its constructor, which would initialise the module once more.
+    return _pkcs11.lib.__new__(_pkcs11.lib, request["module"])
 
 
 def _tokens(library: Any) -> Iterator[Fact]:

@@ -46,7 +46,8 @@ class Pkcs11:
     """Tokens of any PKCS#11 module: SoftHSM, OpenSC, YubiHSM, TPM2, CloudHSM and the well-known paths of others.
 
     `modules` are paths of shared libraries. `pin` is a handle; `pins` are handles for tokens by label,
-    `LABEL=env:NAME`, which come before it. Without a PIN only public objects are seen, and a Gap says so. A module that
+    `LABEL=env:NAME`, which come before it. `parameters` are texts that a module wants at its start,
+    `/usr/lib/…/libsoftokn3.so=configdir='sql:…'`. Without a PIN only public objects are seen, and a Gap says so. A module that
     says nothing for `silence_seconds` is given up, once a run.
     """
 
@@ -65,9 +66,12 @@ class Pkcs11:
         modules: tuple[str, ...] = (),
         pin: str | None = None,
         pins: tuple[str, ...] = (),
+        parameters: tuple[str, ...] = (),
         silence_seconds: int = 30,
     ) -> None:
-        self._pins = dict(_named(pair) for pair in pins)
+        self._pins = dict(_named(pair, "a PIN is given without its token", "LABEL=env:NAME") for pair in pins)
+        told = "parameters are given without their module"
+        self._parameters = dict(_named(pair, told, "MODULE=TEXT", first=True) for pair in parameters)
         for handle in filter(None, [pin, *self._pins.values()]):
             if handle != _PROTECTED and not handle.startswith(("env:", "file:")):
                 advice = "give a handle: env:NAME, file:PATH or protected"
@@ -86,7 +90,7 @@ class Pkcs11:
             raise ConfigError("the pkcs11 collector needs python-pkcs11", advice="pip install 'keyatlas[pkcs11]'")
         modules = dict.fromkeys(self._modules or [path for path in _WELL_KNOWN if Path(path).exists()])
         # All are started before the first is waited for: several that hang cost the silence of one.
-        asked = {module: Child(module, {"ask": "tokens"}, silence=self._silence) for module in modules}
+        asked = {module: self._child(module, {"ask": "tokens"}, self._silence) for module in modules}
         seen: set[str] = set()
         for module, child in asked.items():
             tokens, failure = _listed(child)
@@ -102,6 +106,9 @@ class Pkcs11:
                     options = (("module", module), ("label", token["label"]), ("serial", token["serial"]))
                     label = token["label"] or None
                     yield Target(collector=self.name, locator=locator, label=label, options=options)
+
+    def _child(self, module: str, request: Fact, silence: float) -> Child:
+        return Child(module, request, silence=silence, parameters=self._parameters.get(module))
 
     def collect(self, target: Target) -> Iterator[Row]:
         """The token, its keys and certificates; what it refused, or was not asked, is a Gap."""
@@ -122,7 +129,7 @@ class Pkcs11:
         patience = max(self._silence, _AT_THE_KEYPAD) if request.get("is_protected") else self._silence
         child = self._idle.pop(module, None)
         if child is None:
-            child = Child(module, request, silence=patience)
+            child = self._child(module, request, patience)
         else:
             child.ask(request, silence=patience)
         try:
@@ -137,11 +144,11 @@ class Pkcs11:
         self._idle.setdefault(module, child)
 
 
-def _named(pair: str) -> tuple[str, str]:
-    label, equals, handle = pair.rpartition("=")
+def _named(pair: str, wrong: str, form: str, *, first: bool = False) -> tuple[str, str]:
+    name, equals, value = pair.partition("=") if first else pair.rpartition("=")
     if not equals:
-        raise ConfigError("a PIN is given without its token", advice="write LABEL=env:NAME or LABEL=file:PATH")
-    return label, handle
+        raise ConfigError(wrong, advice=f"write {form}")
+    return name, value
 
 
 def _listed(child: Child) -> tuple[list[Fact], SourceError | None]:

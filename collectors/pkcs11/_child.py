@@ -26,8 +26,9 @@ _GOODBYE: Final = 2
 class Child:
     """One process, one module, requests in turn."""
 
-    def __init__(self, module: str, request: Fact, *, silence: float) -> None:
+    def __init__(self, module: str, request: Fact, *, silence: float, parameters: str | None = None) -> None:
         self.module = module
+        self._always: Fact = {"module": module} | ({} if parameters is None else {"parameters": parameters})
         # -P: no folder of ours comes first on the path, where `pkcs11` would be the collector.
         command = [sys.executable, "-P", "-m", "collectors._pkcs11.worker"]
         path = os.pathsep.join(filter(None, [_HOUSE, os.environ.get("PYTHONPATH")]))
@@ -42,7 +43,7 @@ class Child:
         self._silence = silence
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({**request, "module": self.module}).encode() + b"\n")
+            self._process.stdin.write(json.dumps({**request, **self._always}).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it has ended: `answers` says how

@@ -126,9 +126,9 @@ class TokenRows:
             yield from self._key(found)
         else:
             self._others[kind or "no class"] += 1
-            locator = self._locator(found, "data" if kind == "CKO_DATA" else (kind or "no class"))
-            if kind == "CKO_DATA" or kind is None or "0x" in kind:
-                reason = f"a {kind or 'class-less'} object: it is there, its value is never read"
+            if kind == "CKO_DATA":
+                reason = "a data object: it is there, its value is never read"
+                locator = self._locator(found, "data")
                 yield self._gap(GapScope.OBJECT, GapStatus.NOT_APPLICABLE, reason, locator=locator)
 
     def _locator(self, found: Found, kind: str) -> str:
