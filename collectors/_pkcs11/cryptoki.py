@@ -5,7 +5,7 @@ Python object, two to size and fetch), and a module answers each with file or ne
 room for every value. On 10,000 objects that is 0.9 s in place of 1.9 s (`tests/benchmarks/pkcs11_token.py`). It also
 lacks the session counts of CK_TOKEN_INFO. A wrong answer of the module can harm this child process only.
 
-Refuses to: call anything that is not a reading call; there is no other function pointer here.
+Refuses to: call anything but C_Initialize and reading calls; there is no other function pointer here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _ULONG: Final = ctypes.c_ulong
 _POINTER: Final = ctypes.c_void_p
 # Places in CK_FUNCTION_LIST (PKCS#11 v2.40 and later, pkcs11f.h), from C_Initialize = 0.
 _FUNCTIONS: Final[dict[str, tuple[int, tuple[Any, ...]]]] = {
+    "C_Initialize": (0, (_POINTER,)),
     "C_GetTokenInfo": (6, (_ULONG, _POINTER)),
     "C_GetAttributeValue": (24, (_ULONG, _ULONG, _POINTER, _ULONG)),
     "C_FindObjectsInit": (26, (_ULONG, _POINTER, _ULONG)),
@@ -26,6 +27,9 @@ _FUNCTIONS: Final[dict[str, tuple[int, tuple[Any, ...]]]] = {
 }
 _UNAVAILABLE: Final = _ULONG(-1).value
 _ROOM: Final = 1040
+# NSS gives a number only into room of just its size: CKA_CLASS, _CERTIFICATE_TYPE, _KEY_TYPE, _VALUE_LEN,
+# _KEY_GEN_MECHANISM and _PARAMETER_SET.
+_NUMBER_ROOM: Final = dict.fromkeys((0x000, 0x080, 0x100, 0x161, 0x166, 0x61D), ctypes.sizeof(_ULONG))
 _MOST: Final = 1 << 20
 _BATCH: Final = 1000
 OK: Final = 0x000
@@ -66,22 +70,29 @@ def initialise(module: str, parameters: str) -> None:
     text = ctypes.create_string_buffer(parameters.encode())
     os_locking_ok = 2
     words = (_ULONG * 7)(0, 0, 0, 0, os_locking_ok, ctypes.addressof(text), 0)
-    if code := ctypes.CDLL(module).C_Initialize(words):
+    if code := _function(_table(module), "C_Initialize")(ctypes.addressof(words)):
         raise Failed(code)
+
+
+def _table(module: str) -> Any:
+    table = ctypes.POINTER(_POINTER)()
+    if code := ctypes.CDLL(module).C_GetFunctionList(ctypes.byref(table)):
+        raise Failed(code)
+    return table
+
+
+def _function(table: Any, name: str) -> Any:
+    place, kinds = _FUNCTIONS[name]
+    # CK_FUNCTION_LIST begins with a version, padded to a pointer's width.
+    return ctypes.CFUNCTYPE(_ULONG, *kinds)(table[1 + place])
 
 
 class Reader:
     """The reading calls of a module that python-pkcs11 has loaded and initialised."""
 
     def __init__(self, module: str) -> None:
-        library = ctypes.CDLL(module)
-        table = ctypes.POINTER(_POINTER)()
-        if code := library.C_GetFunctionList(ctypes.byref(table)):
-            raise Failed(code)
-        # CK_FUNCTION_LIST begins with a version, padded to a pointer's width.
-        self._call = {
-            name: ctypes.CFUNCTYPE(_ULONG, *kinds)(table[1 + place]) for name, (place, kinds) in _FUNCTIONS.items()
-        }
+        table = _table(module)
+        self._call = {name: _function(table, name) for name in _FUNCTIONS}
 
     def session_counts(self, slot: int) -> dict[str, int | None]:
         """Sessions open now, and at most; None where the token does not tell (CK_EFFECTIVELY_INFINITE is 0)."""
@@ -127,7 +138,8 @@ class Question:
         self._starts = tuple(range(0, _ROOM * len(self._names), _ROOM))
         self._room = ctypes.create_string_buffer(_ROOM * len(self._names))
         base = ctypes.addressof(self._room)
-        words = [w for at, number in zip(self._starts, attributes.values(), strict=True) for w in (number, base + at, _ROOM)]
+        numbers = zip(self._starts, attributes.values(), strict=True)
+        words = [word for at, number in numbers for word in (number, base + at, _NUMBER_ROOM.get(number, _ROOM))]
         self._fresh, self._asked = (_ULONG * len(words))(*words), (_ULONG * len(words))()
         self._lengths = memoryview(self._asked).cast("B").cast("L")[2::3]
         self._values = memoryview(self._room).cast("B")
