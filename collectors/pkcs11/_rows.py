@@ -212,7 +212,8 @@ class TokenRows:
     def _all(self) -> Iterator[Row]:
         """Token, keys and certificates, each now told of the others."""
         if self._token:
-            yield token_row(self._target, self._token, len(self._keys), len(self._certificates), self._others)
+            certificates = sum(isinstance(row, Certificate) for row in self._certificates)
+            yield token_row(self._target, self._token, len(self._keys), certificates, self._others)
         for seen in self._keys:
             if not seen.is_known:
                 self._meet(seen)
