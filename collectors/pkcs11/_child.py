@@ -40,7 +40,7 @@ class Child:
 
     def ask(self, request: Fact, *, silence: float) -> None:
         """Hand it a request; its answers are waited for `silence` seconds each."""
-        self._silence = silence
+        self._silence, self._heard = silence, time.monotonic()
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({**request, **self._always}).encode() + b"\n")
@@ -68,10 +68,12 @@ class Child:
         assert self._process.stdout is not None
         pipe, rest = self._process.stdout.fileno(), b""
         while True:
-            if not select.select([pipe], [], [], self._silence)[0]:
+            # Counted from when it was asked, so that children which hang side by side cost the silence of one.
+            left = self._heard + self._silence - time.monotonic()
+            if not select.select([pipe], [], [], max(0, left))[0]:
                 self.end(at_once=True)
                 raise self._silent()
-            piece = os.read(pipe, 1 << 16)
+            piece, self._heard = os.read(pipe, 1 << 16), time.monotonic()
             if not piece:
                 # A crash may have cut the last line short: it is not parsed.
                 raise self._ended()

@@ -65,7 +65,7 @@ def _numbers(kind: str | None, found: Found) -> PublicKeyTypes | None:
     if kind == "CKK_DSA" and found.get("BASE") and found.get("VALUE"):
         group = dsa.DSAParameterNumbers(*(_number(found, name) for name in ("PRIME", "SUBPRIME", "BASE")))
         return dsa.DSAPublicNumbers(_number(found, "VALUE"), group).public_key()
-    if not found.get("EC_POINT"):
+    if kind not in ("CKK_EC", "CKK_EC_EDWARDS", "CKK_EC_MONTGOMERY") or not found.get("EC_POINT"):
         return None
     point = unwrapped(_bytes(found, "EC_POINT"))
     if kind == "CKK_EC_EDWARDS":
