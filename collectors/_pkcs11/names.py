@@ -1,6 +1,6 @@
 """Which attributes are asked for, and the names of PKCS#11's numbers: `CKK_RSA`, or the number where it has no name.
 
-A number that no list knows stays a number, a vendor's `CKK_VENDOR_DEFINED+0x00000001`, any other `CKK_0x0000007F`: it is
+A number that no list knows stays a number, a vendor's `CKK_VENDOR_DEFINED+0x00000001`, any other `CKK_0x0000007F`:
 never dropped. The lists are python-pkcs11's; what PKCS#11 v3.1 and v3.2 have beside them stands here (from knowledge).
 
 Refuses to: name an attribute that holds a private or secret key's material. CKA_VALUE is asked for of certificates and

@@ -122,7 +122,7 @@ def _loaded(request: Fact) -> Any:
     from pkcs11 import _pkcs11
 
     # Without its constructor, which would initialise the module once more.
-    return _pkcs11.lib.__new__(_pkcs11.lib, request["module"])
+    return _pkcs11.lib.__new__(_pkcs11.lib, request["module"])  # type: ignore[call-arg]  # a Cython class takes it there
 
 
 def _tokens(library: Any) -> Iterator[Fact]:
@@ -213,7 +213,10 @@ def _session(token: Any, request: Fact) -> tuple[Fact | None, Any]:
     if request.get("is_protected"):
         pin = PROTECTED_AUTH
         if TokenFlag.PROTECTED_AUTHENTICATION_PATH not in token.flags:
-            return {"login": "refused", "why": "the token has no keypad or other path of its own for a PIN"}, token.open()
+            return {
+                "login": "refused",
+                "why": "the token has no keypad or other path of its own for a PIN",
+            }, token.open()
     if pin is None:
         return {"login": "not-asked"}, token.open()
     if token.flags & _RISKY:

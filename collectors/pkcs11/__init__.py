@@ -116,7 +116,7 @@ class Pkcs11:
         if "serial" not in options:
             kind = SourceUnreachable if options.get("kind") == "unreachable" else SourceBroken
             raise kind(options["reason"], advice=options["advice"])
-        request = {"ask": "objects", "label": options["label"], "serial": options["serial"]}
+        request: Fact = {"ask": "objects", "label": options["label"], "serial": options["serial"]}
         handle = self._pins.get(options["label"], self._pin)
         spent = target.locator in self._refused
         if handle is not None and not spent:

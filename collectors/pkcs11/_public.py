@@ -6,6 +6,7 @@ Refuses to: guess. What does not parse is None, and the key is then known by its
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from typing import Any, Final
 
 from asn1crypto import core, keys
@@ -37,12 +38,20 @@ PARAMETER_SETS: Final[dict[str, dict[int, tuple[str, str]]]] = {
 }
 
 
+@lru_cache(maxsize=4096)
+def _rsa(exponent: str, modulus: str) -> PublicFacts:
+    """Both halves of a pair tell the same numbers."""
+    return public_facts(rsa.RSAPublicNumbers(int(exponent, 16), int(modulus, 16)).public_key())
+
+
 def facts_of(found: Found) -> PublicFacts | None:
     """What the object says of its public key: from CKA_PUBLIC_KEY_INFO, from its numbers, or from a certificate."""
     kind = found.get("KEY_TYPE")
     try:
         if found["CLASS"] == "CKO_CERTIFICATE":
             return public_facts(x509.load_der_x509_certificate(_bytes(found, "VALUE")).public_key())
+        if kind == "CKK_RSA" and found.get("MODULUS") and found.get("PUBLIC_EXPONENT"):
+            return _rsa(found["PUBLIC_EXPONENT"], found["MODULUS"])
         if kind in PARAMETER_SETS:
             return _post_quantum(kind, found)
         key = _numbers(kind, found) or public_of_spki(_bytes(found, "PUBLIC_KEY_INFO"))
@@ -60,8 +69,6 @@ def _number(found: Found, name: str) -> int:
 
 
 def _numbers(kind: str | None, found: Found) -> PublicKeyTypes | None:
-    if kind == "CKK_RSA" and found.get("MODULUS") and found.get("PUBLIC_EXPONENT"):
-        return rsa.RSAPublicNumbers(_number(found, "PUBLIC_EXPONENT"), _number(found, "MODULUS")).public_key()
     if kind == "CKK_DSA" and found.get("BASE") and found.get("VALUE"):
         group = dsa.DSAParameterNumbers(*(_number(found, name) for name in ("PRIME", "SUBPRIME", "BASE")))
         return dsa.DSAPublicNumbers(_number(found, "VALUE"), group).public_key()
@@ -77,7 +84,7 @@ def _numbers(kind: str | None, found: Found) -> PublicKeyTypes | None:
 
 
 def _post_quantum(kind: str, found: Found) -> PublicFacts | None:
-    """Its SubjectPublicKeyInfo has one form only: the OID, no parameters, the raw key (RFC 9881, RFC 9935, RFC 9909)."""
+    """Its SubjectPublicKeyInfo has one form only: OID, no parameters, raw key (RFC 9881, RFC 9935, RFC 9909)."""
     name, arc = PARAMETER_SETS[kind][parameter_number(found)]
     spki = _bytes(found, "PUBLIC_KEY_INFO") or _spki(arc, _bytes(found, "VALUE"))
     return PublicFacts(spki_uid(spki), name.rpartition("-")[0] if kind != "CKK_SLH_DSA" else "SLH-DSA", name, None)
@@ -99,8 +106,13 @@ def parameter_number(found: Found) -> int:
 
 def curve_of(found: Found) -> ec.EllipticCurve | None:
     """The named curve of CKA_EC_PARAMS, if cryptography knows it."""
+    return _curve(_bytes(found, "EC_PARAMS"))
+
+
+@lru_cache(maxsize=256)
+def _curve(parameters: bytes) -> ec.EllipticCurve | None:
     try:
-        oid = core.ObjectIdentifier.load(_bytes(found, "EC_PARAMS")).dotted
+        oid = core.ObjectIdentifier.load(parameters).dotted
         return ec.get_curve_for_oid(x509.ObjectIdentifier(oid))()
     except (ValueError, TypeError, LookupError):
         return None

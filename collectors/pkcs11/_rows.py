@@ -133,9 +133,9 @@ class TokenRows:
 
     def _locator(self, found: Found, kind: str) -> str:
         label, id_ = _text(found.get("LABEL")), found.get("ID") or ""
-        parts = ["id=" + "".join([f"%{id_[at : at + 2].upper()}" for at in range(0, len(id_), 2)])] if id_ else []
+        parts = ["id=%" + bytes.fromhex(id_).hex("%").upper()] if id_ else []
         parts += [f"object={quote(label)}"] if label else []
-        locator = ";".join([self._target.locator, *parts, f"type={quote(kind)}"])
+        locator = ";".join([self._target.locator, *parts, f"type={kind}"])
         self._places[locator] += 1
         # Two objects may share id and label; the token lists them in a stable order.
         return locator if self._places[locator] == 1 else f"{locator}#{self._places[locator]}"
@@ -148,7 +148,8 @@ class TokenRows:
             if found.get(name) and day is None and bytes.fromhex(found[name]).strip(b"\0 "):
                 reason = "it is not a date"
                 yield self._gap(GapScope.FIELD, GapStatus.MALFORMED, reason, locator=locator, field=f"CKA_{name}")
-        flags, functions = _flags(tuple(map(found.get, _FLAGS)))
+        pattern = tuple(map(found.get, _FLAGS))
+        flags, functions = _flags(pattern)
         told_purpose, why = purpose(key_type, functions)
         told_state, why_state = state(key_type, functions, days["START_DATE"], days["END_DATE"], now=self._now)
         identity, names, is_known = self._identity(found, key_type, locator)
@@ -156,7 +157,7 @@ class TokenRows:
             **self._where, **identity, "locator": locator, "key_type": key_type, "label": _text(found.get("LABEL")),
             "format": "PKCS#11 object", "functions": functions, "purpose": told_purpose, "state": told_state,
             "origin": {True: Origin.GENERATED, False: Origin.IMPORTED, None: None}[flags["LOCAL"]],
-            "activated_at": days["START_DATE"], "expires_at": days["END_DATE"], "detail": _detail(found, flags),
+            "activated_at": days["START_DATE"], "expires_at": days["END_DATE"], "detail": _detail(found, pattern),
             "reasons": [why, why_state],
         }  # fmt: skip
         if key_type is not KeyType.PUBLIC_KEY:
@@ -266,9 +267,7 @@ def _shape(kind: str | None, found: Found) -> tuple[str | None, int | None]:
 @cache
 def _flags(values: tuple[str | None, ...]) -> tuple[dict[str, bool | None], tuple[KeyFunction, ...] | None]:
     """The boolean attributes, and what they let the key do; a token's objects share a few patterns of them."""
-    flags = {
-        name: None if not value else value.strip("0") != "" for name, value in zip(_FLAGS, values, strict=True)
-    }
+    flags = {name: None if not value else value.strip("0") != "" for name, value in zip(_FLAGS, values, strict=True)}
     if all(flags[name] is None for name in USAGE):
         return flags, None
     allowed = {function for name, function in USAGE.items() if flags[name]}
@@ -289,11 +288,22 @@ def _day(value: str | None) -> datetime | None:
         return None
 
 
-def _detail(found: Found, flags: dict[str, bool | None]) -> str:
+def _detail(found: Found, pattern: tuple[str | None, ...]) -> str:
+    """The remaining facts as JSON; what many objects share is written once, as hexadecimal needs no escape."""
+    shared = _shared_detail(pattern, found.get("KEY_GEN_MECHANISM"), found.get("KEY_TYPE"),
+                            tuple(found.get("ALLOWED_MECHANISMS") or ()))  # fmt: skip
+    own = [f'"{name.lower()}":"{found[name]}"' for name in ("CHECK_VALUE", "ID") if found.get(name)]
+    own += [f'"unique_id":{json.dumps(_text(found["UNIQUE_ID"]))}'] if found.get("UNIQUE_ID") else []
+    return "{" + ",".join([*own, *shared]) + "}"
+
+
+@cache
+def _shared_detail(
+    pattern: tuple[str | None, ...], made_by: str | None, key_type: str | None, allowed: tuple[str, ...]
+) -> tuple[str, ...]:
+    flags, _ = _flags(pattern)
     facts: dict[str, Any] = {name.lower(): flags[name] for name in _TOLD if flags[name] is not None}
-    for name in ("ID", "CHECK_VALUE", "KEY_GEN_MECHANISM", "ALLOWED_MECHANISMS", "KEY_TYPE"):
-        if found.get(name):
-            facts[name.lower()] = found[name]
-    if found.get("UNIQUE_ID"):
-        facts["unique_id"] = _text(found["UNIQUE_ID"])
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    facts |= {"key_gen_mechanism": made_by, "key_type": key_type, "allowed_mechanisms": allowed}
+    return tuple(
+        f"{json.dumps(name)}:{json.dumps(fact)}" for name, fact in sorted(facts.items()) if fact not in (None, ())
+    )

@@ -44,7 +44,7 @@ class Shim:
 
     def reader(self, **options):
         """A collector over it, with the PIN."""
-        return Pkcs11(**{"modules": (self.module,), "pin": self.pin, "silence_seconds": 2, **options})
+        return Pkcs11(**{"modules": (self.module,), "pin": self.pin, "silence_seconds": 5, **options})
 
     def read(self, **options):
         """All rows."""
@@ -58,7 +58,7 @@ class Shim:
         rows = []
         with pytest.raises((SourceBroken, SourceUnreachable)) as failure:
             for row in reader.collect(target):
-                rows.append(row)  # noqa: PERF402  # what came before the failure counts
+                rows.append(row)  # what came before the failure counts
         return rows, failure.value
 
     def calls(self):
@@ -109,16 +109,16 @@ def test_an_object_costs_one_call(shim):
     assert OBJECTS == Counter(name for name, _ in shim.calls())["C_GetAttributeValue"]
 
 
-@pytest.mark.parametrize("call", ["C_Initialize", "C_GetSlotList", "C_GetTokenInfo", "C_Login", "C_FindObjects"])
+@pytest.mark.parametrize("call", ["C_Initialize", "C_GetTokenInfo", "C_Login", "C_FindObjects"])
 @pytest.mark.parametrize("fault", ["segv", "abort", "hang"])
 def test_a_module_that_dies_anywhere_takes_its_child_only(shim, call, fault):
     """A segfault, an abort and a hang at each step are one Gap of one target, and cost the silence once."""
     shim.tell(fault=f"{fault}:{call}:1")
     clock = time.monotonic()
-    inv = tk.collect("pkcs11", modules=[shim.module], pin=shim.pin, silence_seconds=2, show_progress=False)
-    assert time.monotonic() - clock < 6
+    inv = tk.collect("pkcs11", modules=[shim.module], pin=shim.pin, silence_seconds=1, show_progress=False)
+    assert time.monotonic() - clock < 4
     assert set(inv.readings["status"]) <= {"failed", "partial"}
-    wanted = {"segv": "signal 11", "abort": "signal 6", "hang": "did not answer in 2 s"}[fault]
+    wanted = {"segv": "signal 11", "abort": "signal 6", "hang": "did not answer in 1 s"}[fault]
     assert inv.gaps["reason"].str.contains(wanted).any()
 
 
@@ -201,7 +201,9 @@ def test_a_module_that_refuses_lists_is_read_one_by_one(shim):
     """CKR_FUNCTION_FAILED to a list of many is no reason to lose the object."""
     shim.tell(fault="fail:C_GetAttributeValue:1:6")
     rows = shim.read()
-    assert OBJECTS == len(keys(rows)) + sum(1 for row in rows if isinstance(row, Token) and row.detail for _ in range(9))
+    assert OBJECTS == len(keys(rows)) + sum(
+        1 for row in rows if isinstance(row, Token) and row.detail for _ in range(9)
+    )
 
 
 @pytest.mark.parametrize(
