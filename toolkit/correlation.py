@@ -180,7 +180,8 @@ _CERTIFICATE_COLUMNS: Final = [
 
 _TOKEN_COLUMNS: Final = [
     "locator", "label", "manufacturer", "model", "serial_number", "firmware_version", "module", "is_hardware",
-    "is_fips", "needs_login", "is_write_protected", "flags", "sessions", "max_sessions", "mechanisms", "keys", "certificates",
+    "is_fips", "needs_login", "is_write_protected", "flags", "sessions", "max_sessions", "mechanisms", "keys",
+    "certificates",
 ]  # fmt: skip
 
 

@@ -47,8 +47,8 @@ class Pkcs11:
 
     `modules` are paths of shared libraries. `pin` is a handle; `pins` are handles for tokens by label,
     `LABEL=env:NAME`, which come before it. `parameters` are texts that a module wants at its start,
-    `/usr/lib/…/libsoftokn3.so=configdir='sql:…'`. Without a PIN only public objects are seen, and a Gap says so. A module that
-    says nothing for `silence_seconds` is given up, once a run.
+    `/usr/lib/…/libsoftokn3.so=configdir='sql:…'`. Without a PIN only public objects are seen, and a Gap says so. A
+    module that says nothing for `silence_seconds` is given up, once a run.
     """
 
     name: ClassVar[str] = "pkcs11"

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,11 +43,10 @@ class Child:
         """Hand it a request; its answers are waited for `silence` seconds each."""
         self._silence, self._heard = silence, time.monotonic()
         assert self._process.stdin is not None
-        try:
+        # If it has ended, `answers` says how.
+        with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps({**request, **self._always}).encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended: `answers` says how
 
     def answers(self) -> Iterator[Fact]:
         """The answers to the request, each as it comes.
@@ -93,11 +93,10 @@ class Child:
         """Let it finalise its module and go; kill it if it will not."""
         process = self._process
         for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                try:
+            # A request may be in it that nobody will read.
+            with suppress(BrokenPipeError):
+                if pipe is not None:
                     pipe.close()
-                except BrokenPipeError:
-                    pass  # there was a request in it that nobody will read
         deadline = time.monotonic() + (0 if at_once else _GOODBYE)
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)

@@ -106,7 +106,9 @@ def seconds(command: list[str], given: str = "") -> float:
     """How long a program takes, its start included."""
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     started = time.perf_counter()
-    subprocess.run(command, input=given, text=True, check=True, stdout=subprocess.DEVNULL, env=env)
+    subprocess.run(
+        command, input=given, text=True, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env
+    )
     return time.perf_counter() - started
 
 
