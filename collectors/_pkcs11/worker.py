@@ -32,6 +32,7 @@ from pkcs11.exceptions import (
 )
 
 from collectors._pkcs11.cryptoki import FATAL, Failed, Question, Reader, initialise, named
+from collectors._pkcs11.flags import FLAGS
 from collectors._pkcs11.names import (
     ASKED,
     CLASSES,
@@ -58,6 +59,9 @@ _GONE: Final = 0x082  # CKR_OBJECT_HANDLE_INVALID: destroyed by somebody since i
 _NUMBERS: Final = {
     "CLASS": ("CKO", CLASSES), "KEY_TYPE": ("CKK", KEY_TYPES), "KEY_GEN_MECHANISM": ("CKM", MECHANISMS),
 }  # fmt: skip
+# CK_BBOOL: any byte but zero is true; an empty value tells nothing.
+_LETTERS: Final = {b"": "-", b"\0": "0", b"\1": "1"}
+_FLAGS: Final = frozenset(FLAGS)
 _TOGETHER: Final = 64
 _MOMENT: Final = 0.02
 _ULONG: Final = struct.Struct("@L")
@@ -248,7 +252,8 @@ class _Asking:
         values = self._answer(handle)
         if values is None:
             return None
-        found: Fact = {name: value.hex() for name, value in values.items()}
+        found: Fact = {name: value.hex() for name, value in values.items() if name not in _FLAGS}
+        found["FLAGS"] = "".join([_LETTERS.get(values.get(name, b""), "1") for name in FLAGS])
         for name, (kind, names) in _NUMBERS.items():
             found[name] = _number(kind, values.get(name), names)
         if "ALLOWED_MECHANISMS" in found:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from collectors._material import rows as material_rows
+from collectors._pkcs11.flags import FLAGS
 from collectors.pkcs11._public import PARAMETER_SETS, Found, curve_name, curve_of, facts_of, parameter_number
 from collectors.pkcs11._purpose import USAGE, purpose, state
 from collectors.pkcs11._token import is_hardware, token_row
@@ -46,11 +47,8 @@ _TOLD: Final = (
     "PRIVATE", "TRUSTED", "WRAP_WITH_TRUSTED", "ALWAYS_AUTHENTICATE", "MODIFIABLE", "COPYABLE", "DESTROYABLE",
     "ENCAPSULATE", "DECAPSULATE", "SIGN_RECOVER", "VERIFY_RECOVER",
 )  # fmt: skip
-_FLAGS: Final = (
-    *dict.fromkeys((
-        *USAGE, *_TOLD, "LOCAL", "SENSITIVE", "EXTRACTABLE", "NEVER_EXTRACTABLE", "ALWAYS_SENSITIVE",
-    )),
-)  # fmt: skip
+
+_UNTOLD: Final = "-" * len(FLAGS)
 
 
 @dataclass(slots=True)
@@ -148,7 +146,7 @@ class TokenRows:
             if found.get(name) and day is None and bytes.fromhex(found[name]).strip(b"\0 "):
                 reason = "it is not a date"
                 yield self._gap(GapScope.FIELD, GapStatus.MALFORMED, reason, locator=locator, field=f"CKA_{name}")
-        pattern = tuple(map(found.get, _FLAGS))
+        pattern = found.get("FLAGS") or _UNTOLD
         flags, functions = _flags(pattern)
         told_purpose, why = purpose(key_type, functions)
         told_state, why_state = state(key_type, functions, days["START_DATE"], days["END_DATE"], now=self._now)
@@ -265,9 +263,9 @@ def _shape(kind: str | None, found: Found) -> tuple[str | None, int | None]:
 
 
 @cache
-def _flags(values: tuple[str | None, ...]) -> tuple[dict[str, bool | None], tuple[KeyFunction, ...] | None]:
+def _flags(pattern: str) -> tuple[dict[str, bool | None], tuple[KeyFunction, ...] | None]:
     """The boolean attributes, and what they let the key do; a token's objects share a few patterns of them."""
-    flags = {name: None if not value else value.strip("0") != "" for name, value in zip(_FLAGS, values, strict=True)}
+    flags = {name: {"1": True, "0": False}.get(letter) for name, letter in zip(FLAGS, pattern, strict=True)}
     if all(flags[name] is None for name in USAGE):
         return flags, None
     allowed = {function for name, function in USAGE.items() if flags[name]}
@@ -288,7 +286,7 @@ def _day(value: str | None) -> datetime | None:
         return None
 
 
-def _detail(found: Found, pattern: tuple[str | None, ...]) -> str:
+def _detail(found: Found, pattern: str) -> str:
     """The remaining facts as JSON; what many objects share is written once, as hexadecimal needs no escape."""
     shared = _shared_detail(pattern, found.get("KEY_GEN_MECHANISM"), found.get("KEY_TYPE"),
                             tuple(found.get("ALLOWED_MECHANISMS") or ()))  # fmt: skip
@@ -299,7 +297,7 @@ def _detail(found: Found, pattern: tuple[str | None, ...]) -> str:
 
 @cache
 def _shared_detail(
-    pattern: tuple[str | None, ...], made_by: str | None, key_type: str | None, allowed: tuple[str, ...]
+    pattern: str, made_by: str | None, key_type: str | None, allowed: tuple[str, ...]
 ) -> tuple[str, ...]:
     flags, _ = _flags(pattern)
     facts: dict[str, Any] = {name.lower(): flags[name] for name in _TOLD if flags[name] is not None}
