@@ -288,3 +288,20 @@ def test_one_token_shown_by_two_modules_is_one_token(token, tmp_path):
     again = tmp_path / "again.so"
     again.symlink_to(token.module)
     assert 1 == len(list(collector(token, modules=(str(token.module), str(again))).targets()))
+
+
+def test_the_custody_pack_finds_what_is_wrong_with_a_token(token):
+    """Each finding of its own on the real token: what leaks, what came from outside, what may do too much."""
+    inv = tk.collect("pkcs11", modules=[token.module], pin=token.pin, show_progress=False)
+    found = tk.assess(inv, "pkcs11_custody")
+    bad = found[found["verdict"].isin(["FAIL", "WARN"])]
+    assert {"not-extractable", "sensitive", "generated-inside", "end-date", "single-purpose", "has-backup",
+            "no-forbidden-mechanism", "fips-validated"} <= set(bad["rule"])  # fmt: skip
+    assert {"asks-for-login", "pin-healthy"} <= set(found[found["verdict"] == "PASS"]["rule"])
+
+
+def test_purpose_and_state_are_told_with_their_reason(token):
+    """SP 800-57's key type and state, or why not."""
+    keys = [row for row in read(collector(token)) if isinstance(row, Key)]
+    assert all(any(why.startswith("state: ") for why in key.reasons) for key in keys)
+    assert all(key.purpose is not None or "span" in key.reasons[0] for key in keys)
