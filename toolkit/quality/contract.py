@@ -31,7 +31,6 @@ BETWEEN_WORDS: Final = "\x1f"
 SIGHTING: Final = {
     "keys": ("collector", "target", "locator", "key_type"),
     "certificates": ("collector", "target", "locator"),
-    "tokens": ("collector", "target", "locator"),
     "secrets": ("collector", "target", "rule", "secret_uid"),
     "readings": ("collector", "target"),
 }
