@@ -2,7 +2,7 @@
 
 python-pkcs11 loads the module, logs in and holds the session; but it asks four times an object (two calls to make the
 Python object, two to size and fetch), and a module answers each with file or network traffic. Here it is one call with
-room for every value. On 10,000 objects that is 0.9 s in place of 1.9 s (`tests/benchmarks/pkcs11_token.py`). It also
+room for every value; `tests/benchmarks/pkcs11_token.py` has all three ways side by side. python-pkcs11 also
 lacks the session counts of CK_TOKEN_INFO. A wrong answer of the module can harm this child process only.
 
 Refuses to: call anything but C_Initialize and reading calls; there is no other function pointer here.
