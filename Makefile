@@ -33,7 +33,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The real parts that tests run against. Without the right to install them, the tests that need one say so.
-PARTS := softhsm2-util:softhsm2 pkcs11-tool:opensc chromium:chromium pdftoppm:poppler-utils ssh-keygen:openssh-client \
+PARTS := softhsm2-util:softhsm2 pkcs11-tool:opensc certutil:libnss3-tools chromium:chromium pdftoppm:poppler-utils ssh-keygen:openssh-client \
   openssl:openssl git:git cc:gcc keytool:default-jre-headless pg_ctlcluster:postgresql strace:strace
 system-packages:
 	@missing=""; for part in $(PARTS); do command -v $${part%%:*} >/dev/null || missing="$$missing $${part##*:}"; done; \

@@ -40,10 +40,11 @@ def _fields(**kinds: str) -> dict[str, str]:
 
 FIELDS: Final[dict[str, dict[str, str]]] = {
     "key": _fields(
-        text="subject_uid locator label key_type algorithm parameter quantum state protection origin owner application"
-        " environment data_class",
+        text="subject_uid locator label key_type algorithm parameter quantum state protection origin purpose owner"
+        " application environment data_class",
         number="size_bits security_strength_bits nist_quantum_category places copies certificates",
-        flag="holds_secret protected extractable sensitive is_exposed is_in_code is_in_head is_ca_key is_trust_anchor",
+        flag="holds_secret protected extractable sensitive never_extractable always_sensitive needs_login shares_id"
+        " is_orphan is_exposed is_in_code is_in_head is_ca_key is_trust_anchor",
         time="in_use_since expires_at certified_until last_rotated_at last_used_at",
         texts="functions collectors",
     ),
@@ -51,9 +52,15 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         text="subject_uid key_uid locator label subject issuer serial_number signature_algorithm signature_hash"
         " key_algorithm key_parameter key_quantum",
         number="validity_days places key_size_bits key_security_strength_bits",
-        flag="is_ca is_self_signed is_trust_anchor holds_secret",
+        flag="is_ca is_self_signed is_trust_anchor is_orphan holds_secret",
         time="not_before not_after",
         texts="names",
+    ),
+    "token": _fields(
+        text="subject_uid locator label manufacturer model serial_number firmware_version module",
+        number="sessions max_sessions keys certificates",
+        flag="is_hardware is_fips needs_login is_write_protected",
+        texts="flags mechanisms",
     ),
     "secret": _fields(
         text="subject_uid key_uid locator rule title severity path",

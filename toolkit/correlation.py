@@ -38,9 +38,10 @@ def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
 
 
 def subjects(inv: Inventory) -> dict[str, pd.DataFrame]:
-    """The frames that rules judge: `key`, `certificate` and `secret`, one row per uid each."""
+    """The frames that rules judge: `key`, `certificate`, `token` and `secret`, one row per uid each."""
     keys = _keys(inv)
-    return {"key": keys, "certificate": _certificates(inv.certificates, keys), "secret": _secrets(inv.secrets)}
+    certificates = _certificates(inv.certificates, keys)
+    return {"key": keys, "certificate": certificates, "token": _tokens(inv.tokens), "secret": _secrets(inv.secrets)}
 
 
 def _keys(inv: Inventory) -> pd.DataFrame:
@@ -70,13 +71,15 @@ def _weakest_first(keys: pd.DataFrame) -> pd.DataFrame:
 
 # Taken from the first sighting that has the field, weakest place first.
 _FIRST: Final = [
-    "locator", "label", "key_type", "algorithm", "parameter", "size_bits", "state", "functions", "origin", "owner",
+    "locator", "label", "key_type", "algorithm", "parameter", "size_bits", "state", "functions", "purpose", "origin",
+    "owner",
     "application", "environment", "data_class",
 ]  # fmt: skip
 _FOLDS: Final = {
     "_created": ("created_at", "min"),
     "_activated": ("activated_at", "min"),
     "_seen": ("first_seen_at", "min"),
+    "is_orphan": ("is_orphan", "max"),
     "expires_at": ("expires_at", "min"),
     "last_rotated_at": ("last_rotated_at", "max"),
     "last_used_at": ("last_used_at", "max"),
@@ -84,7 +87,8 @@ _FOLDS: Final = {
 _KEY_COLUMNS: Final = [
     "subject_uid", "locator", "label", "key_type", "holds_secret", "algorithm", "parameter", "size_bits",
     "security_strength_bits", "nist_quantum_category", "quantum", "state", "functions", "protection", "protected",
-    "extractable", "sensitive", "origin", "is_exposed", "is_in_code", "is_in_head", "owner", "application",
+    "extractable", "sensitive", "never_extractable", "always_sensitive", "needs_login", "shares_id", "is_orphan",
+    "origin", "purpose", "is_exposed", "is_in_code", "is_in_head", "owner", "application",
     "environment", "data_class", "places", "copies", "collectors", "certificates", "is_ca_key", "is_trust_anchor",
     "in_use_since", "expires_at", "certified_until", "last_rotated_at", "last_used_at",
 ]  # fmt: skip
@@ -99,6 +103,10 @@ def _held_facts(rows: pd.DataFrame) -> pd.DataFrame:
     facts["protected"] = groups["protected"].min()
     facts["extractable"] = groups["extractable"].max()
     facts["sensitive"] = groups["sensitive"].min()
+    facts["never_extractable"] = groups["never_extractable"].min()
+    facts["always_sensitive"] = groups["always_sensitive"].min()
+    facts["needs_login"] = groups["needs_login"].min()
+    facts["shares_id"] = groups["shares_id"].max()
     facts["is_exposed"] = groups["is_exposed"].max()
     facts["copies"] = groups["locator"].nunique()
     facts["is_in_code"] = in_code.groupby(held["key_uid"], sort=False).max()
@@ -144,7 +152,9 @@ def _with_strength(frame: pd.DataFrame) -> pd.DataFrame:
 def _certificates(certificates: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     groups = certificates.groupby("certificate_uid", sort=False, observed=True)
     out = groups.first().assign(
-        places=groups["locator"].nunique().astype("Int64"), is_trust_anchor=groups["is_trust_anchor"].max()
+        places=groups["locator"].nunique().astype("Int64"),
+        is_trust_anchor=groups["is_trust_anchor"].max(),
+        is_orphan=groups["is_orphan"].max(),
     )
     out = out.rename_axis("subject_uid").reset_index()
     validity = (out["not_after"] - out["not_before"]).dt.total_seconds() / 86_400
@@ -162,9 +172,22 @@ _OF_THE_KEY: Final = {
 }
 _CERTIFICATE_COLUMNS: Final = [
     "subject_uid", "key_uid", "locator", "label", "subject", "issuer", "serial_number", "not_before", "not_after",
-    "validity_days", "signature_algorithm", "signature_hash", "is_ca", "is_self_signed", "is_trust_anchor", "names",
+    "validity_days", "signature_algorithm", "signature_hash", "is_ca", "is_self_signed", "is_trust_anchor", "is_orphan",
+    "names",
     "places", "holds_secret", *_OF_THE_KEY.values(),
 ]  # fmt: skip
+
+
+_TOKEN_COLUMNS: Final = [
+    "locator", "label", "manufacturer", "model", "serial_number", "firmware_version", "module", "is_hardware",
+    "is_fips", "needs_login", "is_write_protected", "flags", "sessions", "max_sessions", "mechanisms", "keys",
+    "certificates",
+]  # fmt: skip
+
+
+def _tokens(tokens: pd.DataFrame) -> pd.DataFrame:
+    once = tokens.drop_duplicates("token_uid").rename(columns={"token_uid": "subject_uid"})
+    return once[["subject_uid", *_TOKEN_COLUMNS]].reset_index(drop=True)
 
 
 def _secrets(secrets: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from toolkit.terms import (
     GapScope,
     GapStatus,
     KeyFunction,
+    KeyPurpose,
     KeyState,
     KeyType,
     Liveness,
@@ -61,10 +62,16 @@ class Key:
     state: KeyState | None = None
     native_state: str | None = None
     functions: tuple[KeyFunction, ...] | None = None
+    purpose: KeyPurpose | None = None
     protected: bool | None = None
     protection: Protection | None = None
     extractable: bool | None = None
     sensitive: bool | None = None
+    never_extractable: bool | None = None
+    always_sensitive: bool | None = None
+    needs_login: bool | None = None
+    shares_id: bool | None = None
+    is_orphan: bool | None = None
     origin: Origin | None = None
     file_mode: str | None = None
     is_exposed: bool | None = None
@@ -81,6 +88,7 @@ class Key:
     first_seen_at: datetime | None = None
     last_seen_at: datetime | None = None
     is_current: bool | None = None
+    reasons: tuple[str, ...] | None = None
     detail: str | None = None
 
 
@@ -105,6 +113,7 @@ class Certificate:
     is_ca: bool | None = None
     is_self_signed: bool | None = None
     is_trust_anchor: bool | None = None
+    is_orphan: bool | None = None
     names: tuple[str, ...] | None = None
     key_usage: tuple[str, ...] | None = None
     extended_key_usage: tuple[str, ...] | None = None
@@ -113,6 +122,41 @@ class Certificate:
     first_seen_at: datetime | None = None
     last_seen_at: datetime | None = None
     is_current: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What keeps keys and says so of itself: a PKCS#11 token, its slot and its module."""
+
+    token_uid: str
+    collector: str
+    target: str
+    locator: str
+    label: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    hardware_version: str | None = None
+    firmware_version: str | None = None
+    slot: str | None = None
+    slot_description: str | None = None
+    module: str | None = None
+    module_description: str | None = None
+    module_version: str | None = None
+    cryptoki_version: str | None = None
+    is_hardware: bool | None = None
+    is_fips: bool | None = None
+    fips_reason: str | None = None
+    needs_login: bool | None = None
+    is_write_protected: bool | None = None
+    flags: tuple[str, ...] | None = None
+    sessions: int | None = None
+    max_sessions: int | None = None
+    mechanisms: tuple[str, ...] | None = None
+    keys: int | None = None
+    certificates: int | None = None
+    data_objects: int | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,5 +264,5 @@ class Finding:
     missing: tuple[str, ...]
 
 
-Row = Key | Certificate | Secret | Usage | Gap
+Row = Key | Certificate | Token | Secret | Usage | Gap
 """What `Collector.collect` may yield."""

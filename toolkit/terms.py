@@ -44,6 +44,21 @@ class KeyFunction(StrEnum):
     DERIVE = "derive"
 
 
+class KeyPurpose(StrEnum):
+    """Key types by use, SP 800-57 part 1 r5, 5.1.1: those that a keeper's usage attributes can tell apart."""
+
+    PRIVATE_SIGNATURE = "private signature key"
+    PUBLIC_VERIFICATION = "public signature-verification key"
+    AUTHENTICATION = "symmetric authentication key"
+    DATA_ENCRYPTION = "symmetric data-encryption key"
+    KEY_WRAPPING = "symmetric key-wrapping key"
+    KEY_DERIVATION = "symmetric master/key-derivation key"
+    PRIVATE_TRANSPORT = "private key-transport key"
+    PUBLIC_TRANSPORT = "public key-transport key"
+    PRIVATE_AGREEMENT = "private static key-agreement key"
+    PUBLIC_AGREEMENT = "public static key-agreement key"
+
+
 class Protection(StrEnum):
     """What stands between the material and a thief, strongest last.
 

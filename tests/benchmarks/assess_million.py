@@ -51,7 +51,7 @@ def inventory(count: int) -> Inventory:
         "is_self_signed": _some(pick, [True, False], half), "is_trust_anchor": _some(pick, [True, False], half),
     }  # fmt: skip
     empty = Inventory.of(Builder())
-    tables = {name: empty.table(name) for name in ("secrets", "usages", "gaps", "readings")}
+    tables = {name: empty.table(name) for name in ("tokens", "secrets", "usages", "gaps", "readings")}
     return Inventory(
         keys=_frame("keys", keys, count), certificates=_frame("certificates", certificates, half), **tables
     )

@@ -125,7 +125,7 @@ def test_a_guideline_and_a_draft_never_fail():
         ({"mark": "Q"}, "'Q' is no TrustMark"),
         ({"severity": "dire"}, "'dire' is no Severity"),
         ({"otherwise": "PASS"}, "otherwise is FAIL or WARN"),
-        ({"subject": "token"}, "rule long: it needs"),
+        ({"subject": "gap"}, "rule long: it needs"),
         ({"met": []}, "no example `met`"),
         ({"attestation": True}, "an attestation has"),
         ({"effective_from": "2031"}, "effective_from is a date"),

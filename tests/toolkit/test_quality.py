@@ -14,7 +14,7 @@ import pytest
 
 from toolkit import comparison, quality
 from toolkit.errors import ConfigError
-from toolkit.model import Certificate, Gap, Key, Reading, Secret, Usage
+from toolkit.model import Certificate, Gap, Key, Reading, Secret, Token, Usage
 from toolkit.quality import contract
 from toolkit.quality.contract import Check
 from toolkit.tables import COLUMNS, ROW_TABLES, TEXT, TEXTS, Builder, Column, Inventory
@@ -22,6 +22,7 @@ from toolkit.terms import (
     GapScope,
     GapStatus,
     KeyFunction,
+    KeyPurpose,
     KeyState,
     KeyType,
     Liveness,
@@ -35,7 +36,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 THEN = NOW - timedelta(days=3)
 HEX = "0f" * 32
 A, B = "file:///a/", "file:///b/"
-TABLES = ("keys", "certificates", "secrets", "usages", "gaps")
+TABLES = ("keys", "certificates", "tokens", "secrets", "usages", "gaps")
 Mutation = Callable[[Inventory], Inventory]
 
 
@@ -62,11 +63,19 @@ def rows(target: str) -> dict[str, object]:
         algorithm="RSA", parameter="p", size_bits=2048, spki_sha256=HEX, state=KeyState.ACTIVE, native_state="Enabled",
         functions=(KeyFunction.SIGN, KeyFunction.VERIFY), protection=Protection.NONE, origin=Origin.IMPORTED,
         file_mode="0600", application="shop", environment="production", data_class="secret", detail='{"a": 1}',
+        purpose=KeyPurpose.PRIVATE_SIGNATURE, reasons=("r",),
     )  # fmt: skip
     certificate = Certificate(
         certificate_uid="sha256:" + HEX, key_uid="spki:" + HEX, **place, locator=target + "c.pem", label="x",
         format="X.509", subject="CN=a", issuer="CN=b", serial_number="-1f", not_before=THEN, not_after=NOW,
         signature_algorithm="s", signature_hash="SHA256", subject_key_id=HEX, authority_key_id=HEX, **seen,
+    )  # fmt: skip
+    token = Token(
+        token_uid="keeper:" + HEX, **place, locator="pkcs11:token=x", label="x", manufacturer="m", model="m",
+        serial_number="1", hardware_version="1.0", firmware_version="1.0", slot="0", slot_description="s", module="/m",
+        module_description="m", module_version="1.0", cryptoki_version="3.1", fips_reason="r", flags=("CKF_RNG",),
+        sessions=0, max_sessions=9, mechanisms=("CKM_RSA_PKCS",), keys=1, certificates=1, data_objects=0,
+        detail='{"CKO_PROFILE": 1}',
     )  # fmt: skip
     secret = Secret(
         secret_uid="hmac:" + HEX, **place, locator=target + "s.py#3", rule="r", title="t", severity=Severity.HIGH,
@@ -82,7 +91,7 @@ def rows(target: str) -> dict[str, object]:
         **place, locator=target + "k.pem", scope=GapScope.FIELD, status=GapStatus.DENIED, reason="refused",
         field="state", code="E1", permission="read", advice="ask",
     )  # fmt: skip
-    return dict(zip(TABLES, (key, certificate, secret, usage, gap), strict=True))
+    return dict(zip(TABLES, (key, certificate, token, secret, usage, gap), strict=True))
 
 
 def good(*tables: str) -> Inventory:

@@ -201,6 +201,7 @@ class Inventory:
 
     keys: pd.DataFrame
     certificates: pd.DataFrame
+    tokens: pd.DataFrame
     secrets: pd.DataFrame
     usages: pd.DataFrame
     gaps: pd.DataFrame

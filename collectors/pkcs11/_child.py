@@ -1,0 +1,109 @@
+"""The parent's end of a module's child process: a request, answers as they come, and an end to one that is silent.
+
+Refuses to: wait for a module that has said nothing for its `silence`, or to let its own words out: what a module prints
+may hold anything, so its output is thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from toolkit.errors import SourceBroken, SourceError, SourceUnreachable
+
+Fact = dict[str, Any]
+_HOUSE: Final = str(Path(__file__).resolve().parents[2])
+_GOODBYE: Final = 2
+
+
+class Child:
+    """One process, one module, requests in turn."""
+
+    def __init__(self, module: str, request: Fact, *, silence: float, parameters: str | None = None) -> None:
+        self.module = module
+        self._always: Fact = {"module": module} | ({} if parameters is None else {"parameters": parameters})
+        # -P: no folder of ours comes first on the path, where `pkcs11` would be the collector.
+        command = [sys.executable, "-P", "-m", "collectors._pkcs11.worker"]
+        path = os.pathsep.join(filter(None, [_HOUSE, os.environ.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+        )  # fmt: skip
+        self.ask(request, silence=silence)
+
+    def ask(self, request: Fact, *, silence: float) -> None:
+        """Hand it a request; its answers are waited for `silence` seconds each."""
+        self._silence, self._heard = silence, time.monotonic()
+        assert self._process.stdin is not None
+        # If it has ended, `answers` says how.
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps({**request, **self._always}).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def answers(self) -> Iterator[Fact]:
+        """The answers to the request, each as it comes.
+
+        Raises:
+            SourceBroken: the module took its process down, or what came is no answer.
+            SourceUnreachable: it said nothing for so long.
+        """
+        for line in self._lines():
+            try:
+                fact: Fact = json.loads(line)
+            except ValueError:
+                raise SourceBroken(f"{self.module} garbled its process", advice="check the module") from None
+            if "end" in fact:
+                return
+            yield fact
+
+    def _lines(self) -> Iterator[bytes]:
+        assert self._process.stdout is not None
+        pipe, rest = self._process.stdout.fileno(), b""
+        while True:
+            # Counted from when it was asked, so that children which hang side by side cost the silence of one.
+            left = self._heard + self._silence - time.monotonic()
+            if not select.select([pipe], [], [], max(0, left))[0]:
+                self.end(at_once=True)
+                raise self._silent()
+            piece, self._heard = os.read(pipe, 1 << 16), time.monotonic()
+            if not piece:
+                # A crash may have cut the last line short: it is not parsed.
+                raise self._ended()
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
+
+    def _silent(self) -> SourceError:
+        advice = "check the device; for a slow one raise silence_seconds"
+        return SourceUnreachable(f"{self.module} did not answer in {self._silence:g} s", advice=advice)
+
+    def _ended(self) -> SourceError:
+        code = self._process.wait()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return SourceBroken(f"{self.module} took its process down ({how})", advice="check that it is a PKCS#11 module")
+
+    def end(self, *, at_once: bool = False) -> None:
+        """Let it finalise its module and go; kill it if it will not."""
+        process = self._process
+        for pipe in (process.stdin, process.stdout):
+            # A request may be in it that nobody will read.
+            with suppress(BrokenPipeError):
+                if pipe is not None:
+                    pipe.close()
+        deadline = time.monotonic() + (0 if at_once else _GOODBYE)
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_process"):
+            self.end()
