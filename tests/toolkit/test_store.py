@@ -12,13 +12,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from toolkit.errors import ConfigError, RunTampered, StoreError
 from toolkit.model import Gap, Key, Reading
-from toolkit.store import Run, Workspace, new_run_id
+from toolkit.store import Run, Workspace, new_run_id, runs
 from toolkit.tables import RUN_TABLES, Builder, Inventory
 from toolkit.terms import GapScope, GapStatus, KeyType, ReadingStatus
 
@@ -87,6 +89,36 @@ def test_a_run_comes_back_as_it_was_written(workspace: Workspace) -> None:
     for table in RUN_TABLES:
         pd.testing.assert_frame_equal(Inventory.of(rows).table(table), back.table(table))
     assert {run.run_id: run.manifest_sha256} == back.runs
+
+
+def test_a_run_of_an_older_version_is_read_with_what_it_knew(workspace: Workspace, monkeypatch) -> None:
+    """A table or column that came later is unknown in it, and no tampering; a column nobody knows is refused."""
+    plain = runs.to_parquet
+
+    def older(table: str, data: pa.Table) -> bytes:
+        return plain(table, data) if table != "keys" else _parquet(data.drop_columns(["purpose", "reasons"]))
+
+    def newer(table: str, data: pa.Table) -> bytes:
+        return plain(table, data) if table != "keys" else _parquet(data.append_column("x", data["key_uid"]))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "to_parquet", older)
+        patch.setattr(runs, "RUN_TABLES", tuple(table for table in RUN_TABLES if table != "tokens"))
+        run = write(workspace, NOON, {"file:///a": ["1"]})
+    back = workspace.read_run(run.run_id)
+
+    assert (["1"], 0) == (uids(back), len(back.tokens))
+    assert back.keys["purpose"].isna().all()
+    monkeypatch.setattr(runs, "to_parquet", newer)
+    later = write(workspace, NOON + timedelta(hours=1), {"file:///a": ["1"]})
+    with pytest.raises(StoreError, match="does not know: x"):
+        workspace.read_run(later.run_id)
+
+
+def _parquet(data: pa.Table) -> bytes:
+    out = pa.BufferOutputStream()
+    pq.write_table(data, out)
+    return out.getvalue().to_pybytes()
 
 
 def test_a_run_is_registered_with_what_its_manifest_says(workspace: Workspace) -> None:

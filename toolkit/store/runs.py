@@ -142,9 +142,11 @@ def manifest_of(place: Path) -> bytes:
 def read(place: Path, run: Run, tables: Iterable[str] = RUN_TABLES) -> dict[str, pa.Table]:
     """Tables of a run, verified: its manifest against the register, its files against the manifest.
 
+    What an older version had no table or column for is unknown in its runs: the table is empty, the column null.
+
     Raises:
         RunTampered: a file is changed, missing or one too many; all such files are named.
-        StoreError: the tables have other columns than this version.
+        StoreError: the tables have columns that this version does not know.
     """
     manifest = manifest_of(place)
     if _sha256(manifest) != run.manifest_sha256:
@@ -153,20 +155,26 @@ def read(place: Path, run: Run, tables: Iterable[str] = RUN_TABLES) -> dict[str,
     there = set(os.listdir(place)) - {MANIFEST}  # noqa: PTH208  # names are all that is needed
     wanted = {_file(table): table for table in tables}
     content = {name: (place / name).read_bytes() for name in wanted if name in there}
-    odd = there ^ set(promised) | (set(wanted) - set(promised))
+    odd = there ^ set(promised)
     odd |= {name for name, found in content.items() if _sha256(found) != promised.get(name)}
     if odd:
         raise _tampered(run.run_id, odd)
-    return {table: _arrow(table, content[name]) for name, table in wanted.items()}
+    return {
+        table: _arrow(table, content[name]) if name in content else schema(table).empty_table()
+        for name, table in wanted.items()
+    }
 
 
 def _arrow(table: str, content: bytes) -> pa.Table:
     data = pq.read_table(pa.BufferReader(content))
-    if data.column_names != schema(table).names:
-        odd = ", ".join(sorted(set(data.column_names) ^ set(schema(table).names)))
-        raise StoreError(f"table {table} has other columns than this version: {odd}", advice="collect again")
+    names = schema(table).names
+    if unknown := ", ".join(sorted(set(data.column_names) - set(names))):
+        raise StoreError(f"table {table} has columns that this version does not know: {unknown}", advice="update keyatlas")  # noqa: E501  # fmt: skip
+    for field in schema(table):
+        if field.name not in data.column_names:
+            data = data.append_column(field, pa.nulls(data.num_rows, field.type))
     # Parquet renames a list's inner field and widens dictionary codes.
-    return data.cast(schema(table))
+    return data.select(names).cast(schema(table))
 
 
 def _tampered(run_id: str, files: Iterable[str]) -> RunTampered:
