@@ -297,7 +297,7 @@ class Columns:
 
     def _ask_texts(self, test: Test) -> Answer:
         lists = pa.array(self.frame[test.field], from_pandas=True)
-        lists = pa.concat_arrays(lists.chunks) if isinstance(lists, pa.ChunkedArray) else lists
+        lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
         known = lists.is_valid().to_numpy(zero_copy_only=False)
         if not known.any():
             return _decided(known, known)
