@@ -19,9 +19,17 @@ STRING: Final = pd.StringDtype("pyarrow")
 _SIGHTING: Final = {
     "keys": ["collector", "target", "locator", "key_type"],
     "certificates": ["collector", "target", "locator"],
+    "credentials": ["collector", "target", "credential_uid"],
+    "access": ["collector", "target", "subject_uid", "principal", "function", "via", "source"],
     "secrets": ["collector", "target", "rule", "secret_uid"],
 }
-_UID: Final = {"keys": "key_uid", "certificates": "certificate_uid", "secrets": "secret_uid"}
+_UID: Final = {
+    "keys": "key_uid",
+    "certificates": "certificate_uid",
+    "credentials": "credential_uid",
+    "access": "subject_uid",
+    "secrets": "secret_uid",
+}
 CHANGES: Final = pd.CategoricalDtype(["appeared", "changed", "gone", "unseen"])
 _COLUMNS: Final = ["change", "table", "uid", "collector", "target", "locator", "fields", "before", "after"]
 

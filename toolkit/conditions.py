@@ -41,26 +41,36 @@ def _fields(**kinds: str) -> dict[str, str]:
 FIELDS: Final[dict[str, dict[str, str]]] = {
     "key": _fields(
         text="subject_uid locator label key_type algorithm parameter quantum state protection origin purpose owner"
-        " application environment data_class",
-        number="size_bits security_strength_bits nist_quantum_category places copies certificates",
+        " application environment data_class account region manager",
+        number="size_bits security_strength_bits nist_quantum_category places copies certificates"
+        " rotation_period_days protects",
         flag="holds_secret protected extractable sensitive never_extractable always_sensitive needs_login shares_id"
-        " is_orphan is_exposed is_in_code is_in_head is_ca_key is_trust_anchor",
-        time="in_use_since expires_at certified_until last_rotated_at last_used_at",
-        texts="functions collectors",
+        " has_rotation is_orphan is_exposed is_in_code is_in_head is_ca_key is_trust_anchor",
+        time="in_use_since expires_at certified_until last_rotated_at last_used_at next_rotation_at destruction_at",
+        texts="functions collectors aliases replicas tags access_flags",
     ),
     "certificate": _fields(
         text="subject_uid key_uid locator label subject issuer serial_number signature_algorithm signature_hash"
-        " key_algorithm key_parameter key_quantum",
-        number="validity_days places key_size_bits key_security_strength_bits",
-        flag="is_ca is_self_signed is_trust_anchor is_orphan holds_secret",
-        time="not_before not_after",
-        texts="names",
+        " key_algorithm key_parameter key_quantum account region native_state validation renewal_state owner"
+        " application environment data_class",
+        number="serves validity_days places key_size_bits key_security_strength_bits",
+        flag="is_ca is_self_signed is_trust_anchor is_orphan holds_secret has_renewal has_transparency",
+        time="not_before not_after revoked_at",
+        texts="names key_usage extended_key_usage tags",
     ),
     "token": _fields(
         text="subject_uid locator label manufacturer model serial_number firmware_version module",
         number="sessions max_sessions keys certificates",
         flag="is_hardware is_fips needs_login is_write_protected",
         texts="flags mechanisms",
+    ),
+    "credential": _fields(
+        text="subject_uid locator kind label holder key_uid encrypted_by account region manager native_state owner"
+        " application environment data_class last_used_service",
+        number="versions rotation_period_days",
+        flag="is_active has_mfa has_rotation",
+        time="created_at last_rotated_at last_used_at next_rotation_at expires_at destruction_at",
+        texts="tags replicas access_flags",
     ),
     "secret": _fields(
         text="subject_uid key_uid locator rule title severity path",

@@ -40,8 +40,13 @@ def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
 def subjects(inv: Inventory) -> dict[str, pd.DataFrame]:
     """The frames that rules judge: `key`, `certificate`, `token` and `secret`, one row per uid each."""
     keys = _keys(inv)
-    certificates = _certificates(inv.certificates, keys)
-    return {"key": keys, "certificate": certificates, "token": _tokens(inv.tokens), "secret": _secrets(inv.secrets)}
+    return {
+        "key": keys,
+        "certificate": _certificates(inv, keys),
+        "token": _tokens(inv.tokens),
+        "credential": _credentials(inv.credentials),
+        "secret": _secrets(inv.secrets),
+    }
 
 
 def _keys(inv: Inventory) -> pd.DataFrame:
@@ -52,7 +57,8 @@ def _keys(inv: Inventory) -> pd.DataFrame:
     out = out.join(_held_facts(rows)).join(_certificate_facts(inv.certificates))
     out["holds_secret"] = out["copies"].notna().astype("boolean")
     out["places"] = groups["locator"].nunique()
-    for name in ("places", "copies", "certificates"):
+    out["protects"] = _objects(inv, terms.RelationKind.PROTECTS)
+    for name in ("places", "copies", "certificates", "protects"):
         out[name] = out[name].fillna(0).astype("Int64")
     for name in ("is_ca_key", "is_trust_anchor", "is_in_code"):
         out[name] = out[name].fillna(False).astype("boolean")
@@ -72,8 +78,8 @@ def _weakest_first(keys: pd.DataFrame) -> pd.DataFrame:
 # Taken from the first sighting that has the field, weakest place first.
 _FIRST: Final = [
     "locator", "label", "key_type", "algorithm", "parameter", "size_bits", "state", "functions", "purpose", "origin",
-    "owner",
-    "application", "environment", "data_class",
+    "owner", "application", "environment", "data_class", "account", "region", "manager", "aliases", "replicas", "tags",
+    "access_flags", "has_rotation", "rotation_period_days", "next_rotation_at",
 ]  # fmt: skip
 _FOLDS: Final = {
     "_created": ("created_at", "min"),
@@ -83,14 +89,17 @@ _FOLDS: Final = {
     "expires_at": ("expires_at", "min"),
     "last_rotated_at": ("last_rotated_at", "max"),
     "last_used_at": ("last_used_at", "max"),
+    "destruction_at": ("destruction_at", "min"),
 }
 _KEY_COLUMNS: Final = [
     "subject_uid", "locator", "label", "key_type", "holds_secret", "algorithm", "parameter", "size_bits",
     "security_strength_bits", "nist_quantum_category", "quantum", "state", "functions", "protection", "protected",
     "extractable", "sensitive", "never_extractable", "always_sensitive", "needs_login", "shares_id", "is_orphan",
     "origin", "purpose", "is_exposed", "is_in_code", "is_in_head", "owner", "application",
-    "environment", "data_class", "places", "copies", "collectors", "certificates", "is_ca_key", "is_trust_anchor",
-    "in_use_since", "expires_at", "certified_until", "last_rotated_at", "last_used_at",
+    "environment", "data_class", "account", "region", "manager", "aliases", "replicas", "tags", "access_flags",
+    "places", "copies", "protects", "collectors", "certificates", "is_ca_key", "is_trust_anchor", "has_rotation",
+    "rotation_period_days", "next_rotation_at", "destruction_at", "in_use_since", "expires_at", "certified_until",
+    "last_rotated_at", "last_used_at",
 ]  # fmt: skip
 
 
@@ -149,13 +158,21 @@ def _with_strength(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.merge(kinds, on=names, how="left")
 
 
-def _certificates(certificates: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
-    groups = certificates.groupby("certificate_uid", sort=False, observed=True)
+def _objects(inv: Inventory, kind: terms.RelationKind) -> pd.Series[Any]:
+    """By subject: how many things it bears on in that way."""
+    some = inv.relations[inv.relations["kind"] == kind.value]
+    return some.groupby("subject_uid", observed=True)["object"].nunique()
+
+
+def _certificates(inv: Inventory, keys: pd.DataFrame) -> pd.DataFrame:
+    groups = inv.certificates.groupby("certificate_uid", sort=False, observed=True)
     out = groups.first().assign(
         places=groups["locator"].nunique().astype("Int64"),
         is_trust_anchor=groups["is_trust_anchor"].max(),
         is_orphan=groups["is_orphan"].max(),
     )
+    out["serves"] = _objects(inv, terms.RelationKind.SERVES)
+    out["serves"] = out["serves"].fillna(0).astype("Int64")
     out = out.rename_axis("subject_uid").reset_index()
     validity = (out["not_after"] - out["not_before"]).dt.total_seconds() / 86_400
     out["validity_days"] = validity.astype("Float64")
@@ -173,8 +190,9 @@ _OF_THE_KEY: Final = {
 _CERTIFICATE_COLUMNS: Final = [
     "subject_uid", "key_uid", "locator", "label", "subject", "issuer", "serial_number", "not_before", "not_after",
     "validity_days", "signature_algorithm", "signature_hash", "is_ca", "is_self_signed", "is_trust_anchor", "is_orphan",
-    "names",
-    "places", "holds_secret", *_OF_THE_KEY.values(),
+    "names", "key_usage", "extended_key_usage", "account", "region", "native_state", "validation", "has_renewal",
+    "renewal_state", "has_transparency", "revoked_at", "tags", "owner", "application", "environment", "data_class",
+    "places", "serves", "holds_secret", *_OF_THE_KEY.values(),
 ]  # fmt: skip
 
 
@@ -188,6 +206,19 @@ _TOKEN_COLUMNS: Final = [
 def _tokens(tokens: pd.DataFrame) -> pd.DataFrame:
     once = tokens.drop_duplicates("token_uid").rename(columns={"token_uid": "subject_uid"})
     return once[["subject_uid", *_TOKEN_COLUMNS]].reset_index(drop=True)
+
+
+_CREDENTIAL_COLUMNS: Final = [
+    "locator", "kind", "label", "holder", "key_uid", "encrypted_by", "account", "region", "manager", "native_state",
+    "is_active", "has_mfa", "tags", "access_flags", "owner", "application", "environment", "data_class", "replicas",
+    "versions", "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "created_at",
+    "last_rotated_at", "last_used_at", "last_used_service", "expires_at",
+]  # fmt: skip
+
+
+def _credentials(credentials: pd.DataFrame) -> pd.DataFrame:
+    once = credentials.drop_duplicates("credential_uid").rename(columns={"credential_uid": "subject_uid"})
+    return once[["subject_uid", *_CREDENTIAL_COLUMNS]].reset_index(drop=True)
 
 
 def _secrets(secrets: pd.DataFrame) -> pd.DataFrame:

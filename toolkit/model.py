@@ -15,16 +15,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from toolkit.terms import (
+    AccessFunction,
+    AccessVia,
+    CredentialKind,
     GapScope,
     GapStatus,
     KeyFunction,
+    KeyManager,
     KeyPurpose,
     KeyState,
     KeyType,
     Liveness,
     Origin,
+    PrincipalKind,
     Protection,
     ReadingStatus,
+    RelationKind,
     Severity,
     Verdict,
 )
@@ -75,10 +81,21 @@ class Key:
     origin: Origin | None = None
     file_mode: str | None = None
     is_exposed: bool | None = None
+    account: str | None = None
+    region: str | None = None
+    manager: KeyManager | None = None
+    aliases: tuple[str, ...] | None = None
+    replicas: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    access_flags: tuple[str, ...] | None = None
     owner: str | None = None
     application: str | None = None
     environment: str | None = None
     data_class: str | None = None
+    has_rotation: bool | None = None
+    rotation_period_days: int | None = None
+    next_rotation_at: datetime | None = None
+    destruction_at: datetime | None = None
     created_at: datetime | None = None
     activated_at: datetime | None = None
     expires_at: datetime | None = None
@@ -119,9 +136,103 @@ class Certificate:
     extended_key_usage: tuple[str, ...] | None = None
     subject_key_id: str | None = None
     authority_key_id: str | None = None
+    account: str | None = None
+    region: str | None = None
+    native_state: str | None = None
+    validation: str | None = None
+    has_renewal: bool | None = None
+    renewal_state: str | None = None
+    has_transparency: bool | None = None
+    revoked_at: datetime | None = None
+    tags: tuple[str, ...] | None = None
+    owner: str | None = None
+    application: str | None = None
+    environment: str | None = None
+    data_class: str | None = None
     first_seen_at: datetime | None = None
     last_seen_at: datetime | None = None
     is_current: bool | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A credential that its keeper knows of: a managed secret, an access key, a login. Never its value.
+
+    A hard-coded one, found in the open, is a `Secret`.
+    """
+
+    credential_uid: str
+    collector: str
+    target: str
+    locator: str
+    kind: CredentialKind
+    label: str | None = None
+    holder: str | None = None
+    key_uid: str | None = None
+    encrypted_by: str | None = None
+    account: str | None = None
+    region: str | None = None
+    manager: KeyManager | None = None
+    native_state: str | None = None
+    is_active: bool | None = None
+    has_mfa: bool | None = None
+    tags: tuple[str, ...] | None = None
+    access_flags: tuple[str, ...] | None = None
+    owner: str | None = None
+    application: str | None = None
+    environment: str | None = None
+    data_class: str | None = None
+    replicas: tuple[str, ...] | None = None
+    versions: int | None = None
+    has_rotation: bool | None = None
+    rotation_period_days: int | None = None
+    next_rotation_at: datetime | None = None
+    destruction_at: datetime | None = None
+    created_at: datetime | None = None
+    last_rotated_at: datetime | None = None
+    last_used_at: datetime | None = None
+    last_used_service: str | None = None
+    expires_at: datetime | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """A principal that may do something with a key or a credential, and what lets it."""
+
+    subject_uid: str
+    collector: str
+    target: str
+    locator: str
+    principal: str
+    principal_kind: PrincipalKind
+    function: AccessFunction
+    via: AccessVia
+    source: str | None = None
+    actions: tuple[str, ...] | None = None
+    conditions: tuple[str, ...] | None = None
+    is_cross_account: bool | None = None
+    is_public: bool | None = None
+    is_wildcard: bool | None = None
+    needs_mfa: bool | None = None
+    is_certain: bool | None = None
+    granted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """How a key, certificate or credential bears on another thing: what it protects, what it serves."""
+
+    subject_uid: str
+    collector: str
+    target: str
+    locator: str
+    kind: RelationKind
+    object: str
+    object_kind: str | None = None
+    account: str | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +322,11 @@ class Usage:
     source: str | None = None
     result: str | None = None
     occurred_at: datetime | None = None
+    account: str | None = None
+    region: str | None = None
+    service: str | None = None
+    agent: str | None = None
+    event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,5 +380,5 @@ class Finding:
     missing: tuple[str, ...]
 
 
-Row = Key | Certificate | Token | Secret | Usage | Gap
+Row = Key | Certificate | Token | Credential | Secret | Access | Relation | Usage | Gap
 """What `Collector.collect` may yield."""

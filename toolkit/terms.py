@@ -82,6 +82,71 @@ class Origin(StrEnum):
     IMPORTED = "imported"
 
 
+class KeyManager(StrEnum):
+    """Who decides over a key at a provider: AWS KMS `KeyManager`, in words that fit other providers too."""
+
+    CUSTOMER = "customer"
+    PROVIDER = "provider"
+
+
+class CredentialKind(StrEnum):
+    """What a keeper of credentials keeps; each in its keeper's own word (AWS IAM, Secrets Manager, Systems Manager)."""
+
+    SECRET = "secret"
+    PARAMETER = "parameter"
+    PASSWORD = "password"
+    ACCESS_KEY = "access-key"
+    SSH_PUBLIC_KEY = "ssh-public-key"
+    SIGNING_CERTIFICATE = "signing-certificate"
+    SERVICE_CREDENTIAL = "service-credential"
+    MFA_DEVICE = "mfa-device"
+
+
+class AccessFunction(StrEnum):
+    """What a principal may do with a key, in the groups that separation of duties keeps apart (SP 800-53 r5 AC-5)."""
+
+    USE = "use"
+    READ = "read"
+    ADMINISTER = "administer"
+    GRANT = "grant"
+    DELETE = "delete"
+
+
+class AccessVia(StrEnum):
+    """What gives a principal its access."""
+
+    RESOURCE_POLICY = "resource-policy"
+    """The key's own policy, or a secret's."""
+    IDENTITY_POLICY = "identity-policy"
+    GRANT = "grant"
+    OWNERSHIP = "ownership"
+
+
+class PrincipalKind(StrEnum):
+    """Who a principal is (AWS IAM user guide, principal element)."""
+
+    USER = "user"
+    ROLE = "role"
+    GROUP = "group"
+    ACCOUNT = "account"
+    SERVICE = "service"
+    FEDERATED = "federated"
+    PUBLIC = "public"
+    DELETED = "deleted"
+    UNKNOWN = "unknown"
+
+
+class RelationKind(StrEnum):
+    """How a key or credential bears on another thing."""
+
+    PROTECTS = "protects"
+    """The other is encrypted under it: what its destruction would lose."""
+    SERVES = "serves"
+    """The other presents or uses it: a load balancer its certificate."""
+    REPLICATES = "replicates"
+    """The other holds the same material elsewhere."""
+
+
 class Severity(StrEnum):
     """How much a finding matters, least first (SP 800-30 r1, table H-3 words)."""
 

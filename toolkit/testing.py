@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from toolkit.model import Certificate, Gap, Key, Secret, Target, Token, Usage
+from toolkit.model import Key, Row, Target
 from toolkit.protocols import Collector
 from toolkit.tables import RUN_TABLES, Builder, Inventory
 
@@ -58,7 +58,7 @@ class CollectorContract:
         targets, rows = self.read(tmp_path)
         known = {(t.collector, t.locator) for t in targets}
         assert rows
-        assert all(isinstance(row, Key | Certificate | Token | Secret | Usage | Gap) for row in rows)
+        assert all(isinstance(row, Row) for row in rows)
         assert {(row.collector, row.target) for row in rows} <= known
 
     def test_no_two_sightings_have_one_place(self, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ BETWEEN_WORDS: Final = "\x1f"
 SIGHTING: Final = {
     "keys": ("collector", "target", "locator", "key_type"),
     "certificates": ("collector", "target", "locator"),
+    "credentials": ("collector", "target", "credential_uid"),
+    "access": ("collector", "target", "subject_uid", "principal", "function", "via", "source"),
     "secrets": ("collector", "target", "rule", "secret_uid"),
     "readings": ("collector", "target"),
 }
@@ -42,6 +44,7 @@ _UIDS: Final = {"key_uid": "spki|hmac|keeper|place", "certificate_uid": "sha256"
 _ANY_TEXT: Final = r"(?s)\A."
 # By unit: export-grade RC4 had 40 bits, and no module that we know makes keys above 64 Kibit.
 _RANGES: Final[dict[str, tuple[float, float | None]]] = {
+    "days": (1, 36_525),
     "bits": (40, 65_536),
     "0 to 1": (0, 1),
     "rows": (0, None),

@@ -20,7 +20,7 @@ or work where other users may write.
 >>> workspace = Workspace(Path(tempfile.mkdtemp()) / ".keyatlas")
 >>> run = workspace.write_run(Builder())
 >>> workspace.load()
-<Inventory: 0 keys, 0 certificates, 0 tokens, 0 secrets, 0 usages, 0 gaps, 0 readings>
+<Inventory: 0 keys>
 """
 
 from __future__ import annotations

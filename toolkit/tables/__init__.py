@@ -202,7 +202,10 @@ class Inventory:
     keys: pd.DataFrame
     certificates: pd.DataFrame
     tokens: pd.DataFrame
+    credentials: pd.DataFrame
     secrets: pd.DataFrame
+    access: pd.DataFrame
+    relations: pd.DataFrame
     usages: pd.DataFrame
     gaps: pd.DataFrame
     readings: pd.DataFrame
@@ -219,5 +222,6 @@ class Inventory:
         return frame
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{len(self.table(name)):,} {name}" for name in RUN_TABLES)
+        held = [name for name in RUN_TABLES if name == "keys" or len(self.table(name))]
+        counts = ", ".join(f"{len(self.table(name)):,} {name}" for name in held)
         return f"<Inventory: {counts}>"

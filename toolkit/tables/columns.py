@@ -72,6 +72,21 @@ _SEEN: Final = (
     Column("last_seen_at", TIME, "Until when it was there"),
     Column("is_current", FLAG, "Whether it is there now; False: only in the history"),
 )
+_WHERE: Final = (
+    Column("account", TEXT, "The provider's account it is in"),
+    Column("region", TEXT, "The provider's region it is in"),
+)
+_WHOSE: Final = (
+    Column("owner", TEXT, "Who owns it, as its keeper says"),
+    Column("application", TEXT, "What it serves"),
+    Column("environment", TEXT, "Production, test and so on"),
+    Column("data_class", TEXT, "Class of the data it protects"),
+)
+_ROTATION: Final = (
+    Column("has_rotation", FLAG, "Whether its keeper rotates it by itself"),
+    Column("rotation_period_days", INT, "How often", "days"),
+    Column("next_rotation_at", TIME, "When it will be rotated next"),
+)
 
 COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
     "keys": (
@@ -102,10 +117,15 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("origin", terms.Origin, "Where the material came into being"),
         Column("file_mode", TEXT, "Permission bits of the file", "octal"),
         Column("is_exposed", FLAG, "Whether others than its owner can read the material there"),
-        Column("owner", TEXT, "Who owns it, as its keeper says"),
-        Column("application", TEXT, "What it serves"),
-        Column("environment", TEXT, "Production, test and so on"),
-        Column("data_class", TEXT, "Class of the data it protects"),
+        *_WHERE,
+        Column("manager", terms.KeyManager, "Who decides over it: the customer, or the provider on its own"),
+        Column("aliases", TEXTS, "Further names its keeper knows it by"),
+        Column("replicas", TEXTS, "Where else its keeper holds the same material"),
+        Column("tags", TEXTS, "Its keeper's tags, name=value"),
+        Column("access_flags", TEXTS, "What is wrong with who may use it; empty: nothing seen; unknown: not read"),
+        *_WHOSE,
+        *_ROTATION,
+        Column("destruction_at", TIME, "When its keeper will destroy it, if that is scheduled"),
         Column("created_at", TIME, "When the material was generated, if its keeper records it"),
         Column("activated_at", TIME, "When its use began or may begin"),
         Column("expires_at", TIME, "When its use must end, as its keeper records it"),
@@ -138,7 +158,17 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("extended_key_usage", TEXTS, "X.509 extended key usage"),
         Column("subject_key_id", TEXT, "Subject key identifier; never an identity", "hex"),
         Column("authority_key_id", TEXT, "Authority key identifier", "hex"),
+        *_WHERE,
+        Column("native_state", TEXT, "The keeper's own word for its state"),
+        Column("validation", TEXT, "How the authority checks control of its names, in the keeper's word"),
+        Column("has_renewal", FLAG, "Whether its keeper renews it by itself"),
+        Column("renewal_state", TEXT, "How the last renewal stands, in the keeper's word"),
+        Column("has_transparency", FLAG, "Whether it is logged for certificate transparency"),
+        Column("revoked_at", TIME, "When it was revoked"),
+        Column("tags", TEXTS, "Its keeper's tags, name=value"),
+        *_WHOSE,
         *_SEEN,
+        Column("detail", TEXT, "The keeper's remaining facts", "JSON"),
     ),
     "tokens": (
         Column("token_uid", TEXT, "Which token it is, from its own names (RFC 7512)"),
@@ -168,6 +198,33 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("certificates", INT, "Certificate objects that were seen", "rows"),
         Column("data_objects", INT, "Data objects that were seen; their values are never read", "rows"),
         Column("detail", TEXT, "Other objects, by class", "JSON"),
+    ),
+    "credentials": (
+        Column("credential_uid", TEXT, "Which credential it is, by its keeper's own name for it"),
+        *_PLACE,
+        Column("kind", terms.CredentialKind, "What kind of credential it is"),
+        Column("label", TEXT, "The keeper's own name for it"),
+        Column("holder", TEXT, "The principal that it lets in"),
+        Column("key_uid", TEXT, "The public key it is, if it is one"),
+        Column("encrypted_by", TEXT, "The key that its keeper encrypts it under, as that key's uid"),
+        *_WHERE,
+        Column("manager", terms.KeyManager, "Who decides over it: the customer, or the provider on its own"),
+        Column("native_state", TEXT, "The keeper's own word for its state"),
+        Column("is_active", FLAG, "Whether it lets in now"),
+        Column("has_mfa", FLAG, "Whether its holder has a second factor"),
+        Column("tags", TEXTS, "Its keeper's tags, name=value"),
+        Column("access_flags", TEXTS, "What is wrong with who may use it; empty: nothing seen; unknown: not read"),
+        *_WHOSE,
+        Column("replicas", TEXTS, "Where else its keeper holds it"),
+        Column("versions", INT, "Versions that its keeper holds", "rows"),
+        *_ROTATION,
+        Column("destruction_at", TIME, "When its keeper will destroy it, if that is scheduled"),
+        Column("created_at", TIME, "When it was made"),
+        Column("last_rotated_at", TIME, "When its value was last replaced"),
+        Column("last_used_at", TIME, "When its keeper last saw it used"),
+        Column("last_used_service", TEXT, "The service it was last used with"),
+        Column("expires_at", TIME, "When it ends by itself"),
+        Column("detail", TEXT, "The keeper's remaining facts", "JSON"),
     ),
     "secrets": (
         Column("secret_uid", TEXT, "Keyed fingerprint of the value; comparable inside one workspace only"),
@@ -202,6 +259,31 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("suppression", TEXT, "Why somebody wants it passed over"),
         Column("suppressed_until", TIME, "Until when it is passed over"),
     ),
+    "access": (
+        Column("subject_uid", TEXT, "The key or credential that it is about"),
+        *_PLACE,
+        Column("principal", TEXT, "Who may, in the provider's own form"),
+        Column("principal_kind", terms.PrincipalKind, "What the principal is"),
+        Column("function", terms.AccessFunction, "What it may do, by groups that separation of duties keeps apart"),
+        Column("via", terms.AccessVia, "What gives it that"),
+        Column("source", TEXT, "The policy, statement or grant that says so"),
+        Column("actions", TEXTS, "The provider's own actions"),
+        Column("conditions", TEXTS, "Under which conditions, as the policy says them"),
+        Column("is_cross_account", FLAG, "Whether it belongs to another account than the key"),
+        Column("is_public", FLAG, "Whether anybody is meant, and no condition narrows that"),
+        Column("is_wildcard", FLAG, "Whether the principal is named by a wildcard"),
+        Column("needs_mfa", FLAG, "Whether a condition asks for a second factor"),
+        Column("is_certain", FLAG, "Whether the policies seen decide it; False: others may add or take away"),
+        Column("granted_at", TIME, "Since when, where the source tells"),
+    ),
+    "relations": (
+        Column("subject_uid", TEXT, "The key, certificate or credential"),
+        *_PLACE,
+        Column("kind", terms.RelationKind, "How it bears on the other thing"),
+        Column("object", TEXT, "The other thing, as its keeper names it"),
+        Column("object_kind", TEXT, "What the other thing is"),
+        *_WHERE,
+    ),
     "usages": (
         Column("key_uid", TEXT, "The key that was used"),
         *_PLACE,
@@ -210,6 +292,10 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("source", TEXT, "From where"),
         Column("result", TEXT, "How it ended"),
         Column("occurred_at", TIME, "When"),
+        *_WHERE,
+        Column("service", TEXT, "The service that asked for it on behalf of the principal"),
+        Column("agent", TEXT, "The program that asked, as it calls itself"),
+        Column("event_id", TEXT, "The event's own id"),
     ),
     "gaps": (
         *_PLACE,
@@ -254,13 +340,18 @@ ROW_TABLES: Final[dict[type, str]] = {
     model.Key: "keys",
     model.Certificate: "certificates",
     model.Token: "tokens",
+    model.Credential: "credentials",
     model.Secret: "secrets",
+    model.Access: "access",
+    model.Relation: "relations",
     model.Usage: "usages",
     model.Gap: "gaps",
     model.Reading: "readings",
     model.Finding: "findings",
 }
-RUN_TABLES: Final = ("keys", "certificates", "tokens", "secrets", "usages", "gaps", "readings")
+RUN_TABLES: Final = (
+    "keys", "certificates", "tokens", "credentials", "secrets", "access", "relations", "usages", "gaps", "readings",
+)  # fmt: skip
 ROWS: Final = {table: row for row, table in ROW_TABLES.items()}
 
 
