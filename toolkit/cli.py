@@ -134,14 +134,21 @@ def collectors(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--as", "form", type=click.Choice(["iam", "cloudformation", "terraform"]), help="Print a policy of AWS.")
 @_json
-def permissions(name: str, as_json: bool) -> None:
-    """Say what a collector must be allowed to do, and nothing more."""
+def permissions(names: tuple[str, ...], form: str | None, as_json: bool) -> None:
+    """Say what collectors must be allowed to do, and nothing more."""
     import toolkit as tk
 
-    needed = tk.permissions(name)
-    click.echo(json.dumps({"collector": name, "reads": needed}) if as_json else "\n".join(needed))
+    needed = list(dict.fromkeys(read for name in names for read in tk.permissions(name)))
+    if form is not None:
+        from toolkit import leastprivilege
+
+        click.echo(leastprivilege.document(needed, form=form))
+        return
+    told = {"collector": names[0]} if len(names) == 1 else {"collectors": names}
+    click.echo(json.dumps({**told, "reads": needed}) if as_json else "\n".join(needed))
 
 
 @main.command(epilog=_CODES)

@@ -45,6 +45,7 @@ class Table:
     operations: dict[str, tuple[str, ...]]
     only_permissions: tuple[str, ...]
     _masks: dict[tuple[tuple[str, ...], bool], int] = field(default_factory=dict)
+    _names: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def everything(self) -> int:
@@ -63,7 +64,10 @@ class Table:
 
     def names(self, mask: int) -> tuple[str, ...]:
         """The actions of a mask, sorted."""
-        return tuple(action for n, action in enumerate(self.actions) if mask >> n & 1)
+        found = self._names.get(mask)
+        if found is None:
+            found = self._names[mask] = tuple(action for n, action in enumerate(self.actions) if mask >> n & 1)
+        return found
 
     def function(self, action: str) -> Function | None:
         """What an action is for; None if the table does not know it."""

@@ -81,8 +81,9 @@ def _of_access(access: Sequence[Access], account_id: str, trusted: frozenset[str
     root = f"arn:aws:iam::{account_id}:root"
 
     def foreign(one: Access) -> bool:
-        is_trusted = Caller.of(one.principal).account in trusted or one.is_in_organisation
-        return one.is_cross_account and not one.is_public and not is_trusted
+        if not one.is_cross_account or one.is_public or one.is_in_organisation:
+            return False
+        return Caller.of(one.principal).account not in trusted
 
     yield from _if_any(
         FlagId.PUBLIC, access, lambda one: one.is_public,
