@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from urllib.parse import quote
 
 import botocore.session
@@ -266,6 +267,7 @@ def test_policy_variables_are_filled_in_and_their_wildcards_are_literal():
 # The table of actions, against botocore's service models
 
 
+@cache
 def model(service: str):
     """A service's model."""
     return botocore.session.get_session().get_service_model(service)
