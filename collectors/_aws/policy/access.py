@@ -18,8 +18,8 @@ evaluation logic".
 >>> policy = parse('{"Statement": {"Sid": "lend", "Effect": "Allow", "Principal": {"AWS": "444455556666"},'
 ...                ' "Action": "kms:Decrypt", "Resource": "*"}}')
 >>> told = Resolver("111122223333").who_may("arn:aws:kms:eu-west-1:111122223333:key/1", policy=policy)
->>> [(one.principal, str(one.function), one.via, one.source, one.is_cross_account) for one in told]
-[('arn:aws:iam::444455556666:root', 'use', 'key-policy', 'lend', True)]
+>>> [(one.principal, str(one.function), str(one.via), one.source, one.is_cross_account) for one in told]
+[('arn:aws:iam::444455556666:root', 'use', 'resource-policy', 'lend', True)]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Final
 
 from collectors._aws.policy.actions import table
 from collectors._aws.policy.conditions import Context, Known
-from collectors._aws.policy.entries import GRANT, IAM_POLICY, KEY_POLICY, PEOPLE, Access, Writer
+from collectors._aws.policy.entries import PEOPLE, Access, Writer
 from collectors._aws.policy.evaluation import NOT_READ
 from collectors._aws.policy.grammar import Document, Malformed, Policy, Statement
 from collectors._aws.policy.grants import Grant
@@ -38,6 +38,7 @@ from collectors._aws.policy.identities import Account, Identity
 from collectors._aws.policy.limits import Limit, Masked, Term, ceiling, denials, effects, masked, terms
 from collectors._aws.policy.patterns import matcher
 from collectors._aws.policy.principals import Caller, Kind, means, split
+from toolkit.terms import AccessVia
 
 _NONE: Final = Document("2012-10-17", (), "")
 _MOST: Final = 50_000
@@ -180,7 +181,9 @@ class Resolver:
                 limits += self._own_limits(caller, who, place, is_ceiling=caller.kind is Kind.ROLE)
             named = one.statement.principals
             extra = (f"NotPrincipal {named}",) if one.statement.is_not_principal else ()
-            found += self._writer.written(caller, KEY_POLICY, given, limits, is_certain=is_certain, extra=extra)
+            found += self._writer.written(
+                caller, AccessVia.RESOURCE_POLICY, given, limits, is_certain=is_certain, extra=extra
+            )
         return found
 
     def _callers(self, statement: Statement) -> Iterator[tuple[Caller, Known]]:
@@ -278,7 +281,7 @@ class Resolver:
         meant = _meaning(caller, self.account_id)
         limits = denials(effects(trust.denying, place.arn, context, meant, allows=False))
         limits += self._own_limits(caller, who, place, is_ceiling=True)
-        return self._writer.written(caller, IAM_POLICY, given, limits, is_certain=who.is_readable)
+        return self._writer.written(caller, AccessVia.IDENTITY_POLICY, given, limits, is_certain=who.is_readable)
 
     # What grants give
 
@@ -305,7 +308,7 @@ class Resolver:
             is_certain &= who is not None and who.is_readable and who.identity.boundary is None
             limits += self._own_limits(caller, who, place, is_ceiling=False)
         return self._writer.written(
-            caller, GRANT, [Term(grant.grant_id, actions, (), True)], limits, is_certain=is_certain,
+            caller, AccessVia.GRANT, [Term(grant.grant_id, actions, (), True)], limits, is_certain=is_certain,
             extra=grant.conditions,
         )  # fmt: skip
 
