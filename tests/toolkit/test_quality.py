@@ -17,20 +17,8 @@ from toolkit.errors import ConfigError
 from toolkit.model import Access, Certificate, Credential, Gap, Key, Reading, Relation, Secret, Token, Usage
 from toolkit.quality import contract
 from toolkit.quality.contract import Check
-from toolkit.tables import (
-    COLUMNS,
-    FLAG,
-    INT,
-    REAL,
-    ROW_TABLES,
-    RUN_TABLES,
-    TEXT,
-    TEXTS,
-    TIME,
-    Builder,
-    Column,
-    Inventory,
-)
+from toolkit.tables import COLUMNS, ROW_TABLES, RUN_TABLES, TEXT, TEXTS, Builder, Column, Inventory
+from toolkit.tables.columns import FLAG, INT, REAL, TIME
 from toolkit.terms import (
     AccessFunction,
     AccessVia,
