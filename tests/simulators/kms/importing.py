@@ -69,6 +69,7 @@ def import_key_material(call: Call) -> dict[str, Any]:
     if valid_to is not None and not call.now < float(valid_to) <= call.now + 365 * DAY:
         raise invalid("Member must be within a year from now", at="ValidTo", value=valid_to)
     secret = _unwrap(call, key)
+    call.aws.canaries.add(secret)
     number = _place(call, key, secret)
     imported = Imported(
         secret, None if valid_to is None else float(valid_to), call.params.get("KeyMaterialDescription")
