@@ -18,12 +18,12 @@ Refuses to: be a compliance verdict, or to be more than this tool's own calibrat
 from __future__ import annotations
 
 from toolkit.risk._model import Factor, Model, model
-from toolkit.risk._quantum import arrival, shelf_life, year_of
+from toolkit.risk._quantum import arrival, horizon
 from toolkit.risk._repairs import Repair, WhatIf, catalogue, priorities, what_if
 from toolkit.risk._score import score
 from toolkit.risk._weigh import band, noisy_or, shares
 
 __all__ = [
-    "Factor", "Model", "Repair", "WhatIf", "arrival", "band", "catalogue", "model", "noisy_or", "priorities", "score",
-    "shares", "shelf_life", "what_if", "year_of",
+    "Factor", "Model", "Repair", "WhatIf", "arrival", "band", "catalogue", "horizon", "model", "noisy_or", "priorities", "score",
+    "shares", "what_if",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,9 +15,10 @@ from toolkit.risk._model import model
 Reals = NDArray[np.float64]
 
 
-def arrival(years: Reals) -> Reals:
-    """The chance that a quantum computer that breaks RSA-2048 exists by then (facts: data, a calibration)."""
-    told: Reals = np.interp(years, model().quantum["years"], model().quantum["chance"])
+def arrival(years: Reals, curve: Mapping[int, float] | None = None) -> Reals:
+    """The chance that a quantum computer that breaks RSA-2048 exists by then (data, a calibration; or `curve`)."""
+    known = curve or dict(zip(model().quantum["years"], model().quantum["chance"], strict=True))
+    told: Reals = np.interp(years, sorted(known), [known[year] for year in sorted(known)])
     return told
 
 
@@ -33,6 +35,20 @@ def quantum(columns: Columns) -> tuple[Reals, NDArray[np.bool_]]:
     certain = (encrypts.yes & shelf_known) | (encrypts.no & validity_known)
     broken = columns.answer(_BROKEN)
     return chance * np.where(broken.yes, 1.0, np.where(broken.no, 0.0, data["unknown_share"])), ~(certain & broken.yes)
+
+
+def horizon(columns: Columns) -> tuple[Reals, NDArray[np.bool_]]:
+    """Mosca's X + Y as a year: until when what a key does must hold, once it has been moved; and whether X is known.
+
+    X is the shelf life of what it encrypts, or what is left of the validity of what it signs; the longer of both where
+    its function is not told. Y is the time a migration takes.
+    """
+    shelf, shelf_known = shelf_life(columns)
+    validity, validity_known = _validity(columns)
+    encrypts = columns.answer(model().encrypts)
+    longer = np.where(encrypts.yes, shelf, np.where(encrypts.no, validity, np.maximum(shelf, validity)))
+    known = (encrypts.yes & shelf_known) | (encrypts.no & validity_known)
+    return year_of(columns.as_of) + model().quantum["migration_years"] + longer, known
 
 
 _BROKEN: Final = parse({"field": "quantum", "op": "==", "value": "broken"}, subject="key")
