@@ -24,6 +24,6 @@ from toolkit.risk._score import score
 from toolkit.risk._weigh import band, noisy_or, shares
 
 __all__ = [
-    "Factor", "Model", "Repair", "WhatIf", "arrival", "band", "catalogue", "horizon", "model", "noisy_or", "priorities", "score",
-    "shares", "what_if",
+    "Factor", "Model", "Repair", "WhatIf", "arrival", "band", "catalogue", "horizon", "model", "noisy_or", "priorities",
+    "score", "shares", "what_if",
 ]  # fmt: skip
