@@ -131,11 +131,18 @@ def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
     return correlation.places(inv, key_uid)
 
 
-def assess(inv: Inventory, *packs: str, as_of: datetime | None = None) -> pd.DataFrame:
-    """What the standards say: one row per subject and rule that applies. All packs in force, unless some are named."""
-    from toolkit import assessment, correlation
+def assess(
+    inv: Inventory, *packs: str, as_of: datetime | None = None, scopes: str | Path | None = None
+) -> pd.DataFrame:
+    """What the standards say: one row per subject and rule that applies. All packs in force, unless some are named.
 
-    return assessment.assess(correlation.subjects(inv), _packs(packs), as_of=_moment(as_of))
+    `scopes` is a mapping file that says what is in scope of what (`toolkit.scopes`).
+    """
+    from toolkit import assessment, correlation
+    from toolkit import scopes as mapping
+
+    subjects = correlation.subjects(inv, mapping.of(scopes))
+    return assessment.assess(subjects, _packs(packs), as_of=_moment(as_of))
 
 
 def summary(findings: pd.DataFrame) -> pd.DataFrame:
@@ -268,8 +275,8 @@ def _packs(names: Sequence[str]) -> list[Any]:
 
     known = registry.entries("policies")
     chosen = [policies.load(registry.entry("policies", name).path) for name in (names or known)]
-    # A draft is never the default: it counts only when it is asked for by name.
-    return [pack for pack in chosen if names or pack.status != "draft"]
+    # What is not in force is never the default: it counts only when it is asked for by name.
+    return [pack for pack in chosen if names or pack.status == "in-force"]
 
 
 def _past(workspace: str | Path) -> Iterator[tuple[datetime, Inventory]]:

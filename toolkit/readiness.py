@@ -113,7 +113,7 @@ def _bound(mandate: Mandate, columns: Columns, establishes: Answer) -> Answer:
         below = {"field": "security_strength_bits", "op": "<", "value": mandate.strength_below}
         asked.append(parse(below, subject="key"))
     if mandate.scope is not None:
-        asked.append(parse({"field": "scopes", "op": "contains", "value": [mandate.scope]}, subject="key"))
+        asked.append(parse({"field": "scopes", "op": "within", "value": [mandate.scope]}, subject="key"))
     told = columns.answer(All(tuple(asked)))
     if mandate.function == "any":
         return told

@@ -19,7 +19,7 @@ AS_OF = datetime(2026, 11, 27, tzinfo=UTC)
 EC = {
     "subject_uid": "spki:1", "locator": "file:///a", "key_type": "private-key", "holds_secret": True,
     "algorithm": "EC", "parameter": "P-256", "size_bits": 256, "security_strength_bits": 128, "quantum": "broken",
-    "functions": ["sign"], "scopes": [],
+    "functions": ["sign"], "scopes": ["not:*"],
 }  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def test_only_what_a_quantum_computer_breaks_is_listed():
 
 def test_a_key_in_scope_is_bound_and_one_not_told_may_be():
     """EO 14412: signatures of high systems by the end of 2031; elsewhere IR 8547's draft says 2035."""
-    told = ready({"scopes": ["federal-high"]}, {"scopes": []}, {"scopes": None})
+    told = ready({"scopes": ["x-federal-high"]}, {"scopes": ["not:*"]}, {"scopes": None})
     assert date(2030, 12, 31) == told.loc["k0", "until"].date()  # ASD's ISM asks everybody who follows it
     assert "omb-m-26-15-signature" in told.loc["k0", "mandates"]
     assert "omb-m-26-15-signature" not in told.loc["k1", "mandates"]
@@ -49,7 +49,7 @@ def test_a_key_in_scope_is_bound_and_one_not_told_may_be():
 def test_establishment_moves_before_signatures():
     """The same order has an earlier date for what can be recorded today."""
     told = ready(
-        {"functions": ["decrypt"], "algorithm": "RSA", "scopes": ["federal-high"]}, {"scopes": ["federal-high"]}
+        {"functions": ["decrypt"], "algorithm": "RSA", "scopes": ["x-federal-high"]}, {"scopes": ["x-federal-high"]}
     )
     assert "omb-m-26-15-establishment" in told.loc["k0", "mandates"]
     assert "omb-m-26-15-establishment" not in told.loc["k1", "mandates"]
