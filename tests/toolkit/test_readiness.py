@@ -38,7 +38,7 @@ def test_only_what_a_quantum_computer_breaks_is_listed():
 
 def test_a_key_in_scope_is_bound_and_one_not_told_may_be():
     """EO 14412: signatures of high systems by the end of 2031; elsewhere IR 8547's draft says 2035."""
-    told = ready({"scopes": ["x-federal-high"]}, {"scopes": ["not:*"]}, {"scopes": None})
+    told = ready({"scopes": ["high-value-asset"]}, {"scopes": ["not:*"]}, {"scopes": None})
     assert date(2030, 12, 31) == told.loc["k0", "until"].date()  # ASD's ISM asks everybody who follows it
     assert "omb-m-26-15-signature" in told.loc["k0", "mandates"]
     assert "omb-m-26-15-signature" not in told.loc["k1", "mandates"]
@@ -49,7 +49,7 @@ def test_a_key_in_scope_is_bound_and_one_not_told_may_be():
 def test_establishment_moves_before_signatures():
     """The same order has an earlier date for what can be recorded today."""
     told = ready(
-        {"functions": ["decrypt"], "algorithm": "RSA", "scopes": ["x-federal-high"]}, {"scopes": ["x-federal-high"]}
+        {"functions": ["decrypt"], "algorithm": "RSA", "scopes": ["high-value-asset"]}, {"scopes": ["high-value-asset"]}
     )
     assert "omb-m-26-15-establishment" in told.loc["k0", "mandates"]
     assert "omb-m-26-15-establishment" not in told.loc["k1", "mandates"]
