@@ -129,6 +129,8 @@ class Columns:
     def _ask_texts(self, test: Test) -> Answer:
         lists = self._lists(test.field)
         known = lists.is_valid().to_numpy(zero_copy_only=False)
+        if test.op == "is_empty":
+            return _decided(pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False) == 0, known)
         return _decided(self._has(lists, test.value), known)
 
     def _ask_scopes(self, test: Test) -> Answer:

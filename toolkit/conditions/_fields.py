@@ -72,7 +72,7 @@ OPS: Final[dict[str, dict[str, str]]] = {
     NUMBER: {**dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), "number"), "in": "numbers", "not_in": "numbers"},
     FLAG: {"is_true": "nothing", "is_false": "nothing"},
     TIME: {"older_than_days": "number", "within_days": "number", "before": "time", "after": "time"},
-    TEXTS: {"contains": "texts"},
+    TEXTS: {"contains": "texts", "is_empty": "nothing"},
     SCOPES: {"within": "texts"},
 }
 """Operators by kind of field, and the value that each takes."""
