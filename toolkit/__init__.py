@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from toolkit.tables import Inventory
 
 __all__ = [
-    "assess", "burn_down", "collect", "collectors", "compare", "coverage", "demo", "explain", "explain_rules", "export",
-    "keys", "load", "permissions", "places", "priorities", "quantum_readiness", "report", "score", "summary",
-    "validate", "what_if",
+    "assess", "burn_down", "collect", "collectors", "compare", "coverage", "demo", "explain", "explain_rules",
+    "export", "keys", "load", "mandates", "permissions", "places", "priorities", "quantum_readiness", "report",
+    "score", "summary", "validate", "what_if",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -213,11 +213,19 @@ def quantum_readiness(
     return readiness.readiness(correlation.subjects(inv), as_of=_moment(as_of), curve=curve)
 
 
-def burn_down(workspace: str | Path = WORKSPACE) -> pd.DataFrame:
+def mandates(keys: pd.DataFrame, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """Who asks for post-quantum algorithms by when, and how many of the keys of `quantum_readiness` that is about."""
+    from toolkit import readiness
+
+    return readiness.by_mandate(keys, as_of=_moment(as_of))
+
+
+def burn_down(workspace: str | Path = WORKSPACE, *, as_of: datetime | None = None) -> pd.DataFrame:
     """How the estate moved to post-quantum algorithms, run by run."""
     from toolkit import readiness
 
-    return readiness.burn_down(_past(workspace))
+    last = _moment(as_of)
+    return readiness.burn_down((moment, inv) for moment, inv in _past(workspace) if moment <= last)
 
 
 def report(

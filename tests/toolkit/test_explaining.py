@@ -41,7 +41,9 @@ def test_a_page_says_all_that_is_known_of_its_key_and_nothing_of_others(shop):
 
     assert page.title.startswith("RSA 1024, private key")
     assert "needs action" not in page.says
-    assert {"key.pem#pem=1", "cert.pem#pem=1"} == {name.rpartition("/")[2] for name in page.frames["Where it lies"]["locator"]}
+    assert {"key.pem#pem=1", "cert.pem#pem=1"} == {
+        name.rpartition("/")[2] for name in page.frames["Where it lies"]["locator"]
+    }
     assert len(page.frames["Certificates on it"]) == 1
     assert "FAIL" in set(page.frames["What the standards say of it"]["verdict"])
     assert "RSA-1024 is too weak" in str(page)

@@ -15,9 +15,10 @@ from toolkit.narrative.display import Summary, Table
 from toolkit.narrative.evidence import Evidence, evidence, moment
 from toolkit.narrative.inventory import gaps, hard_coded, in_several_places
 from toolkit.narrative.page import Page, key_page
+from toolkit.narrative.quantum import mandates, moves
 from toolkit.narrative.risk import standards, summary, worst
 
 __all__ = [
     "Evidence", "Page", "Summary", "Table", "evidence", "gaps", "hard_coded", "in_several_places", "key_page",
-    "moment", "standards", "summary", "worst",
+    "mandates", "moment", "moves", "standards", "summary", "worst",
 ]  # fmt: skip
