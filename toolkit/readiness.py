@@ -58,13 +58,13 @@ def mandates() -> tuple[Mandate, ...]:
 def readiness(
     subjects: Mapping[str, pd.DataFrame], *, as_of: datetime, curve: Mapping[int, float] | None = None
 ) -> pd.DataFrame:
-    """One row a key that a quantum computer breaks, the most pressing first.
+    """One row a key that a quantum computer breaks; those we hold first, then the most pressing.
 
     `curve` gives chances of the machine's arrival by year, in place of the data's; `{2034: 0, 2035: 1}` is plain Mosca
-    for 2035. Columns: subject_uid, locator, label, algorithm, parameter, size_bits, function (establishes, signs,
-    unknown), data_class, must_hold_until (Mosca's X + Y, a year), is_horizon_known, chance (that the machine is there
-    by then), until (date of the earliest mandate that binds
-    it), mandate, may_be_until and may_be (of those that may), days_left (to the earlier of both), mandates (all ids).
+    for 2035. Columns: subject_uid, locator, label, holds_secret, algorithm, parameter, size_bits, data_class, function
+    (establishes, signs, unknown), must_hold_until (Mosca's X + Y, a year), is_horizon_known, chance (that the machine
+    is there by then), until (date of the earliest mandate that binds it) and mandate, may_be_until and may_be (of those
+    that may), mandates (all ids), days_left (to the earlier date).
     """
     columns = Columns("key", subjects["key"], as_of=as_of)
     rows = columns.answer(_BROKEN).yes
@@ -80,12 +80,14 @@ def readiness(
     out = out.assign(**_dated(columns, establishes))
     first = out[["until", "may_be_until"]].min(axis=1)
     out["days_left"] = (first - pd.Timestamp(as_of.date())).dt.days.astype("Int64")
-    order = out.assign(_first=first).sort_values(["_first", "chance", "locator"], ascending=[True, False, True])
-    return order.drop(columns="_first").reset_index(drop=True)
+    # What others hold is theirs to move; ours is told first.
+    order = out.assign(_held=out["holds_secret"].fillna(False).astype(bool), _first=first)
+    order = order.sort_values(["_held", "_first", "chance", "locator"], ascending=[False, True, False, True])
+    return order.drop(columns=["_held", "_first"]).reset_index(drop=True)
 
 
 _BROKEN: Final = parse({"field": "quantum", "op": "==", "value": "broken"}, subject="key")
-_KEPT: Final = ["subject_uid", "locator", "label", "algorithm", "parameter", "size_bits", "data_class"]
+_KEPT: Final = ["subject_uid", "locator", "label", "holds_secret", "algorithm", "parameter", "size_bits", "data_class"]
 
 
 def _dated(columns: Columns, establishes: Answer) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def test_only_what_a_quantum_computer_breaks_is_listed():
 def test_a_key_in_scope_is_bound_and_one_not_told_may_be():
     """EO 14412: signatures of high systems by the end of 2031; elsewhere IR 8547's draft says 2035."""
     told = ready({"scopes": ["high-value-asset"]}, {"scopes": ["not:*"]}, {"scopes": None})
-    assert date(2030, 12, 31) == told.loc["k0", "until"].date()  # ASD's ISM asks everybody who follows it
+    assert date(2031, 12, 31) == told.loc["k0", "until"].date()
+    assert date(2035, 12, 31) == told.loc["k1", "until"].date()
     assert "omb-m-26-15-signature" in told.loc["k0", "mandates"]
     assert "omb-m-26-15-signature" not in told.loc["k1", "mandates"]
     assert told.loc["k2", "may_be"] in {m.id for m in readiness.mandates() if m.scope}

@@ -20,7 +20,7 @@ def moves(keys: pd.DataFrame, *, top: int = 15) -> Table:
                     uid(row.subject_uid),
                 ]
             ),
-            place(row.locator),
+            lines([place(row.locator), _quiet("held here" if row.holds_secret else "held by others")]),
             word(row.function),
             lines(
                 [word(f"{row.must_hold_until:.0f}"), NOTHING if row.is_horizon_known else _quiet("not told, assumed")]
@@ -57,11 +57,12 @@ def _dated(row: Any) -> Safe:
 def _moves_sentence(keys: pd.DataFrame, top: int) -> str:
     if keys.empty:
         return "No key was seen that a quantum computer breaks."
+    held = int(keys["holds_secret"].fillna(False).sum())
     guessed = int((~keys["is_horizon_known"]).sum())
     more = f" The first {top:,} are shown." if len(keys) > top else ""
     return (
-        f"{how_many(len(keys), 'key')} would fall; for {guessed:,} of them how long they must hold is not told (say it "
-        f"as data class), so a default stands in. The chance is of an arrival curve that is a calibration (K).{more}"
+        f"{how_many(len(keys), 'key')} would fall, {held:,} of them held here; for {guessed:,} it is not told how long "
+        f"they must hold (say it as data class), so a default stands in. The chance is of an arrival curve that is a calibration (K).{more}"
     )
 
 
