@@ -21,18 +21,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from datetime import datetime
     from pathlib import Path
 
     import pandas as pd
 
+    from toolkit.narrative import Page
+    from toolkit.risk import WhatIf
     from toolkit.tables import Inventory
 
 __all__ = [
-    "assess", "collect", "collectors", "compare", "coverage", "demo", "explain_rules", "export", "keys", "load",
-    "permissions", "places", "report", "score", "summary", "validate",
+    "assess", "burn_down", "collect", "collectors", "compare", "coverage", "demo", "explain", "explain_rules",
+    "export", "keys", "load", "mandates", "permissions", "places", "priorities", "quantum_readiness", "report",
+    "score", "summary", "validate", "what_if",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -128,11 +131,18 @@ def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
     return correlation.places(inv, key_uid)
 
 
-def assess(inv: Inventory, *packs: str, as_of: datetime | None = None) -> pd.DataFrame:
-    """What the standards say: one row per subject and rule that applies. All packs in force, unless some are named."""
-    from toolkit import assessment, correlation
+def assess(
+    inv: Inventory, *packs: str, as_of: datetime | None = None, scopes: str | Path | None = None
+) -> pd.DataFrame:
+    """What the standards say: one row per subject and rule that applies. All packs in force, unless some are named.
 
-    return assessment.assess(correlation.subjects(inv), _packs(packs), as_of=_moment(as_of))
+    `scopes` is a mapping file that says what is in scope of what (`toolkit.scopes`).
+    """
+    from toolkit import assessment, correlation
+    from toolkit import scopes as mapping
+
+    subjects = correlation.subjects(inv, mapping.of(scopes))
+    return assessment.assess(subjects, _packs(packs), as_of=_moment(as_of))
 
 
 def summary(findings: pd.DataFrame) -> pd.DataFrame:
@@ -162,6 +172,60 @@ def score(inv: Inventory, *, as_of: datetime | None = None) -> pd.DataFrame:
     from toolkit import correlation, risk
 
     return risk.score(correlation.subjects(inv), as_of=_moment(as_of))
+
+
+def what_if(inv: Inventory, fixes: Any, *, as_of: datetime | None = None) -> WhatIf:
+    """How far a set of repairs lowers the risk: ids of repairs, `{repair, where}`, or rows of `priorities`."""
+    from toolkit import correlation, risk
+
+    return risk.what_if(correlation.subjects(inv), fixes, as_of=_moment(as_of))
+
+
+def priorities(inv: Inventory, *, as_of: datetime | None = None, every: bool = False) -> pd.DataFrame:
+    """Repairs by the risk they take away per hour of work, best first: each subject's best, or `every` one."""
+    from toolkit import correlation, risk
+
+    return risk.priorities(correlation.subjects(inv), as_of=_moment(as_of), every=every)
+
+
+def explain(
+    inv: Inventory, key_uid: str, *packs: str, as_of: datetime | None = None, workspace: str | Path | None = None
+) -> Page:
+    """A page on one key: places, certificates, principals, verdicts, score, history, blast radius, what to do first.
+
+    With a `workspace`, what its runs saw change too. A uid may be cut to its beginning, if that tells it from others.
+
+    Raises:
+        ConfigError: no key has this uid, or several begin so.
+    """
+    from toolkit import explaining
+
+    runs = () if workspace is None else _past(workspace)
+    return explaining.explain(inv, key_uid, _packs(packs), as_of=_moment(as_of), runs=runs)
+
+
+def quantum_readiness(
+    inv: Inventory, *, as_of: datetime | None = None, curve: Mapping[int, float] | None = None
+) -> pd.DataFrame:
+    """Which keys must move to post-quantum algorithms, by when, and who says so; the most pressing first."""
+    from toolkit import correlation, readiness
+
+    return readiness.readiness(correlation.subjects(inv), as_of=_moment(as_of), curve=curve)
+
+
+def mandates(keys: pd.DataFrame, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """Who asks for post-quantum algorithms by when, and how many of the keys of `quantum_readiness` that is about."""
+    from toolkit import readiness
+
+    return readiness.by_mandate(keys, as_of=_moment(as_of))
+
+
+def burn_down(workspace: str | Path = WORKSPACE, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """How the estate moved to post-quantum algorithms, run by run."""
+    from toolkit import readiness
+
+    last = _moment(as_of)
+    return readiness.burn_down((moment, inv) for moment, inv in _past(workspace) if moment <= last)
 
 
 def report(
@@ -219,8 +283,17 @@ def _packs(names: Sequence[str]) -> list[Any]:
 
     known = registry.entries("policies")
     chosen = [policies.load(registry.entry("policies", name).path) for name in (names or known)]
-    # A draft is never the default: it counts only when it is asked for by name.
-    return [pack for pack in chosen if names or pack.status != "draft"]
+    # What is not in force is never the default: it counts only when it is asked for by name.
+    return [pack for pack in chosen if names or pack.status == "in-force"]
+
+
+def _past(workspace: str | Path) -> Iterator[tuple[datetime, Inventory]]:
+    """What the workspace knew after each of its runs, oldest first."""
+    from toolkit import store
+
+    opened = store.Workspace(workspace)
+    for run in sorted(opened.runs(), key=lambda run: run.finished_at):
+        yield run.finished_at, opened.load(run.finished_at)
 
 
 def _moment(as_of: datetime | None) -> datetime:

@@ -130,6 +130,7 @@ _SHOW: Final[dict[str, Callable[[Columns, str], tuple[NDArray[Any], list[str]]]]
     "flag": _show_plain,
     "time": _show_day,
     "texts": _show_list,
+    "scopes": _show_list,
 }
 
 
@@ -145,7 +146,7 @@ def _judge(rule: Rule, number: int, subject: _Subject, wanted: NDArray[np.bool_]
 def _saw(rule: Rule, subject: _Subject, rows: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
     """The values that the rule looked at, as JSON, once per distinct combination."""
     assert rule.require is not None
-    names = dict.fromkeys((*fields_of(rule.when), *fields_of(rule.require)))
+    names = dict.fromkeys((*fields_of(rule.applies), *fields_of(rule.require)))
     parts = [(name, *subject.shown(name)) for name in names]
     combined, distinct = np.zeros(len(rows), np.int64), np.zeros(1, np.int64)
     tuples: list[tuple[str, ...]] = [()]
@@ -214,10 +215,11 @@ class _Found:
         rule = np.concatenate(self._rules) if self._rules else np.zeros(0, np.int16)
         verdicts = np.concatenate(self._verdicts) if self._verdicts else np.zeros(0, np.int8)
         kinds: dict[str, Any] = {column.name: column.dtype for column in COLUMNS["findings"]}
-        of_rule = {name: _repeated([tell(pack, r) for pack, r in rules], rule) for name, tell in _OF_RULE.items()}
+        of_rule = {
+            name: _repeated([tell(pack, r) for pack, r in rules], rule, kinds[name]) for name, tell in _OF_RULE.items()
+        }
         told = {
             **of_rule,
-            "severity": of_rule["severity"].set_categories(kinds["severity"].categories, ordered=True),
             "is_draft": pd.array(np.array([r.is_draft for _, r in rules], bool)[rule], dtype="boolean"),
             "verdict": pd.Categorical.from_codes(verdicts, dtype=kinds["verdict"]),
             "subject_uid": self._of_subjects(asked, "subject_uid"),
@@ -243,7 +245,7 @@ class _Found:
         return pd.Series(pd.arrays.ArrowExtensionArray(values.take(pa.array(self._missing.all_codes()))))
 
 
-_OF_RULE: Final[dict[str, Callable[[Pack, Rule], str]]] = {
+_OF_RULE: Final[dict[str, Callable[[Pack, Rule], str | None]]] = {
     "subject": lambda _, rule: rule.subject,
     "pack": lambda pack, _: pack.name,
     "rule": lambda _, rule: rule.id,
@@ -251,12 +253,25 @@ _OF_RULE: Final[dict[str, Callable[[Pack, Rule], str]]] = {
     "severity": lambda _, rule: rule.severity.value,
     "says": lambda _, rule: rule.says,
     "remediation": lambda _, rule: rule.remediation,
+    "verb": lambda _, rule: rule.verb and rule.verb.value,
+    "topic": lambda _, rule: rule.topic.value,
+    "evidence": lambda _, rule: "; ".join(rule.evidence) or None,
+    "cwe": lambda _, rule: rule.cwe,
+    "attack": lambda _, rule: ", ".join(rule.attack) or None,
+    "scope": lambda _, rule: ", ".join(rule.scope) or None,
+    "edition": lambda _, rule: rule.edition,
+    "url": lambda _, rule: rule.url,
+    "status": lambda pack, _: pack.status.value,
+    "binding": lambda pack, _: pack.binding.value,
     "mark": lambda _, rule: rule.mark.value,
 }
 
 
-def _repeated(values: list[str], codes: NDArray[np.int16]) -> pd.Categorical:
+def _repeated(values: list[str | None], codes: NDArray[np.int16], kind: Any) -> pd.Categorical[Any]:
     """One value a rule, repeated for that rule's findings; equal values share a category."""
+    if isinstance(kind, pd.CategoricalDtype):
+        places = kind.categories.get_indexer(pd.Index(values, dtype=object))
+        return pd.Categorical.from_codes(places.astype(np.int8)[codes] if values else codes, dtype=kind)
     places, distinct = pd.factorize(np.array(values, dtype=object))
     return _categorical(places.astype(np.int16)[codes] if values else codes, list(distinct))
 

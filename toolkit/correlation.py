@@ -13,7 +13,7 @@ from typing import Any, Final
 import pandas as pd
 import pyarrow as pa
 
-from toolkit import terms
+from toolkit import scopes, terms
 from toolkit.algorithms import strength
 from toolkit.tables import TEXTS, Inventory
 
@@ -37,16 +37,18 @@ def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
     return found.assign(_rank=order).sort_values(["_rank", "protection", "locator"])[columns].reset_index(drop=True)
 
 
-def subjects(inv: Inventory) -> dict[str, pd.DataFrame]:
-    """The frames that rules judge: `key`, `certificate`, `token` and `secret`, one row per uid each."""
+def subjects(inv: Inventory, mapping: scopes.Scopes = scopes.NOTHING) -> dict[str, pd.DataFrame]:
+    """The frames that rules judge: a row per uid of each subject, and one for the inventory as a whole."""
     keys = _keys(inv)
-    return {
+    frames = {
         "key": keys,
         "certificate": _certificates(inv, keys),
         "token": _tokens(inv.tokens),
         "credential": _credentials(inv.credentials),
         "secret": _secrets(inv.secrets),
+        "inventory": _inventory(inv, keys),
     }
+    return {name: frame.assign(scopes=scopes.tell(name, frame, mapping)) for name, frame in frames.items()}
 
 
 def _keys(inv: Inventory) -> pd.DataFrame:
@@ -62,9 +64,12 @@ def _keys(inv: Inventory) -> pd.DataFrame:
         out[name] = out[name].fillna(0).astype("Int64")
     for name in ("is_ca_key", "is_trust_anchor", "is_in_code"):
         out[name] = out[name].fillna(False).astype("boolean")
+    for name, dtype in _NOT_YET.items():
+        out[name] = pd.Series(pd.NA, index=out.index, dtype=dtype)
     out["in_use_since"] = out[["_created", "_activated", "_seen", "_not_before"]].min(axis=1)
     out["collectors"] = _collectors(rows, out.index)
     out = _with_strength(out.rename_axis("subject_uid").reset_index())
+    out["effective_strength_bits"] = out["security_strength_bits"]
     return out[_KEY_COLUMNS]
 
 
@@ -91,6 +96,14 @@ _FOLDS: Final = {
     "last_used_at": ("last_used_at", "max"),
     "destruction_at": ("destruction_at", "min"),
 }
+_NOT_YET: Final[dict[str, Any]] = {
+    "wrapped_by": pd.ArrowDtype(TEXTS),
+    "principals": "Int64",
+    "administrators": "Int64",
+    "is_public": "boolean",
+    "is_cross_account": "boolean",
+    "mixes_duties": "boolean",
+}
 _KEY_COLUMNS: Final = [
     "subject_uid", "locator", "label", "key_type", "holds_secret", "algorithm", "parameter", "size_bits",
     "security_strength_bits", "nist_quantum_category", "quantum", "state", "functions", "protection", "protected",
@@ -99,7 +112,7 @@ _KEY_COLUMNS: Final = [
     "environment", "data_class", "account", "region", "manager", "aliases", "replicas", "tags", "access_flags",
     "places", "copies", "protects", "collectors", "certificates", "is_ca_key", "is_trust_anchor", "has_rotation",
     "rotation_period_days", "next_rotation_at", "destruction_at", "in_use_since", "expires_at", "certified_until",
-    "last_rotated_at", "last_used_at",
+    "last_rotated_at", "last_used_at", "effective_strength_bits", *_NOT_YET,
 ]  # fmt: skip
 
 
@@ -158,6 +171,23 @@ def _with_strength(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.merge(kinds, on=names, how="left")
 
 
+def _inventory(inv: Inventory, keys: pd.DataFrame) -> pd.DataFrame:
+    """What can be counted of the whole: one row."""
+    counts = {
+        "keys": len(keys),
+        **{name: len(inv.table(name)) for name in ("certificates", "tokens", "credentials", "secrets", "gaps")},
+        "targets": len(inv.readings),
+        "unread_targets": int((inv.readings["status"] != "read").sum()),
+        "unowned_keys": int(keys["owner"].isna().sum()),
+        "unclassified_keys": int(keys["data_class"].isna().sum()),
+        "unknown_algorithm_keys": int(keys["security_strength_bits"].isna().sum()),
+        "single_copy_keys": int((keys["copies"] == 1).sum()),
+    }
+    row = {"subject_uid": ["inventory"], "locator": [None], **{name: [value] for name, value in counts.items()}}
+    frame = pd.DataFrame(row).astype(dict.fromkeys(counts, "Int64") | {"subject_uid": STRING, "locator": STRING})
+    return frame.assign(read_at=pd.Series([inv.readings["started_at"].min()], dtype=pd.DatetimeTZDtype("us", "UTC")))
+
+
 def _objects(inv: Inventory, kind: terms.RelationKind) -> pd.Series[Any]:
     """By subject: how many things it bears on in that way."""
     some = inv.relations[inv.relations["kind"] == kind.value]
@@ -186,6 +216,7 @@ _OF_THE_KEY: Final = {
     "size_bits": "key_size_bits",
     "security_strength_bits": "key_security_strength_bits",
     "quantum": "key_quantum",
+    "in_use_since": "key_in_use_since",
 }
 _CERTIFICATE_COLUMNS: Final = [
     "subject_uid", "key_uid", "locator", "label", "subject", "issuer", "serial_number", "not_before", "not_after",
@@ -218,12 +249,14 @@ _CREDENTIAL_COLUMNS: Final = [
 
 def _credentials(credentials: pd.DataFrame) -> pd.DataFrame:
     once = credentials.drop_duplicates("credential_uid").rename(columns={"credential_uid": "subject_uid"})
-    return once[["subject_uid", *_CREDENTIAL_COLUMNS]].reset_index(drop=True)
+    out = once[["subject_uid", *_CREDENTIAL_COLUMNS]].reset_index(drop=True)
+    kinds = {name: kind for name, kind in _NOT_YET.items() if name != "wrapped_by"}
+    return out.assign(**{name: pd.Series(pd.NA, index=out.index, dtype=kind) for name, kind in kinds.items()})
 
 
 def _secrets(secrets: pd.DataFrame) -> pd.DataFrame:
     groups = secrets.sort_values("severity", ascending=False).groupby("secret_uid", sort=False, observed=True)
-    out = groups[["key_uid", "locator", "rule", "title", "severity", "path"]].first()
+    out = groups[["key_uid", "locator", "rule", "title", "severity", "path", "gives", "liveness"]].first()
     out = out.assign(
         first_seen_at=groups["first_seen_at"].min(),
         last_seen_at=groups["last_seen_at"].max(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,12 @@ def test_a_guideline_and_a_draft_never_fail():
         ({"attestation": True}, "an attestation has"),
         ({"effective_from": "2031"}, "effective_from is a date"),
         ({"require": {"field": "size", "op": ">", "value": 1}}, "rule long, require: a key has no field 'size'"),
+        ({"scope": "moon"}, "'moon' is no Scope"),
+        ({"verb": "delete"}, "'delete' is no Verb"),
+        ({"topic": "weather"}, "'weather' is no Topic"),
+        ({"cwe": "326"}, "'326' is no cwe id"),
+        ({"attack": ["CWE-1"]}, "'CWE-1' is no attack id"),
+        ({"evidence": "a record"}, "evidence is a list of texts"),
         ({"pack__name": "home"}, "it calls itself home"),
         ({"pack__binding": "law"}, "'law' is no Binding"),
     ],
@@ -147,6 +154,35 @@ def test_a_pack_that_breaks_its_own_examples_is_refused(change):
     """A wrong example, one with an unknown field, one with a wrong type."""
     with pytest.raises(PolicyError, match="pack house, rule long"):
         policies.check_examples(policies.parse(house(**change), name="house"))
+
+
+def test_a_rule_takes_from_its_pack_what_it_does_not_say():
+    """Scope, mark, dates and address stand once in `[pack]`; a rule may have its own, and an empty scope is everyone."""
+    pack = policies.parse(house(pack__scope="ephi", pack__effective_from=date(2027, 1, 1)), name="house")
+    assert (("ephi",), moment(date(2027, 1, 1))) == (pack.rules[0].scope, pack.rules[0].effective_from)
+    own = policies.parse(house(pack__scope="ephi", scope=[], url="https://example.com/1"), name="house").rules[0]
+    assert ((), "https://example.com/1") == (own.scope, own.url)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "expected"),
+    [(["ephi"], "FAIL"), (["not:ephi"], "NOT_APPLICABLE"), (["not:*"], "NOT_APPLICABLE"), (["nss"], "INDETERMINATE")],
+)
+def test_a_rule_with_a_scope_is_asked_of_what_is_told_to_be_in_it(scopes, expected):
+    """In: judged. Out: not applicable. Not told: indeterminate, for want of `scopes`."""
+    pack = policies.parse(house(pack__scope="ephi"), name="house")
+    row = {"size_bits": 1024, "scopes": scopes}
+    assert expected == verdict_of(pack, "long", row, date(2026, 1, 1))
+    columns = Columns("key", frame_of("key", [{"size_bits": 1024}]), as_of=moment(date(2026, 1, 1)))
+    assert ["scopes"] == list(policies.judge(pack.rules[0], columns).missing)
+
+
+@pytest.mark.parametrize(
+    ("field", "topic"), [("size_bits", "algorithm"), ("in_use_since", "cryptoperiod"), ("owner", "records")]
+)
+def test_a_rule_is_about_the_first_thing_it_asks_for(field, topic):
+    """Without it, packs that disagree could not be shown side by side."""
+    assert topic == policies.parse(house(require={"field": field, "op": "known"}), name="house").rules[0].topic
 
 
 def test_a_file_that_is_no_pack_is_refused(tmp_path):

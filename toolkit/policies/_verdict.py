@@ -30,7 +30,7 @@ def judge(rule: Rule, columns: Columns) -> Judged:
     """The rule's verdict for each row, at the columns' `as_of`."""
     if rule.require is None or not rule.is_effective(columns.as_of):
         return Judged(np.full(len(columns), _CODE[Verdict.NOT_APPLICABLE], np.int8), {})
-    when, require = columns.answer(rule.when), columns.answer(rule.require)
+    when, require = columns.answer(rule.applies), columns.answer(rule.require)
     undecided = when.unknown | (when.yes & require.unknown)
     verdicts = np.full(len(columns), _CODE[Verdict.NOT_APPLICABLE], np.int8)
     verdicts[when.yes & require.yes] = _CODE[Verdict.PASS]
@@ -41,13 +41,13 @@ def judge(rule: Rule, columns: Columns) -> Judged:
 
 def _missing(rule: Rule, columns: Columns) -> dict[str, Flags]:
     assert rule.require is not None
-    found = columns.missing(rule.when)
-    applies = columns.answer(rule.when).yes
+    found = columns.missing(rule.applies)
+    applies = columns.answer(rule.applies).yes
     for field, rows in columns.missing(rule.require).items():
         rows = rows & applies
         if rows.any():
             found[field] = found[field] | rows if field in found else rows
-    return {field: found[field] for field in (*fields_of(rule.when), *fields_of(rule.require)) if field in found}
+    return {field: found[field] for field in (*fields_of(rule.applies), *fields_of(rule.require)) if field in found}
 
 
 def check_examples(pack: Pack) -> None:
