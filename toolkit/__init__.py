@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Executor
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
     import pandas as pd
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from toolkit.tables import Inventory
 
 __all__ = [
-    "assess", "burn_down", "collect", "collectors", "compare", "coverage", "demo", "explain", "explain_rules",
-    "export", "keys", "load", "mandates", "permissions", "places", "priorities", "quantum_readiness", "report",
-    "score", "summary", "validate", "what_if",
+    "assess", "attest", "attestations", "burn_down", "collect", "collectors", "compare", "coverage", "demo",
+    "explain", "explain_rules", "export", "keys", "load", "permissions", "places", "priorities", "quantum_mandates",
+    "quantum_readiness", "report", "score", "summary", "validate", "what_if",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -132,17 +132,63 @@ def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
 
 
 def assess(
-    inv: Inventory, *packs: str, as_of: datetime | None = None, scopes: str | Path | None = None
+    inv: Inventory,
+    *packs: str,
+    as_of: datetime | None = None,
+    scopes: str | Path | None = None,
+    attested: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """What the standards say: one row per subject and rule that applies. All packs in force, unless some are named.
 
-    `scopes` is a mapping file that says what is in scope of what (`toolkit.scopes`).
+    `scopes` is a mapping file that says what is in scope of what (`toolkit.scopes`); `attested` is what people put a
+    name to, as `attestations` gives it: a control that a valid record speaks of is a PASS that names the record.
     """
-    from toolkit import assessment, correlation
+    from toolkit import assessment, attesting, correlation
     from toolkit import scopes as mapping
 
     subjects = correlation.subjects(inv, mapping.of(scopes))
-    return assessment.assess(subjects, _packs(packs), as_of=_moment(as_of))
+    findings = assessment.assess(subjects, _packs(packs), as_of=_moment(as_of))
+    return findings if attested is None else attesting.settle(findings, attested)
+
+
+def attest(
+    control: str,
+    *,
+    workspace: str | Path = WORKSPACE,
+    says: str,
+    by: str,
+    role: str,
+    valid_until: date,
+    key: str | Path,
+    kind: str = "other",
+    evidence: Sequence[str | Path] = (),
+    needs_second: bool = False,
+    now: datetime | None = None,
+) -> str:
+    """Record what a person attests to a control (`pack/rule`), signed with that person's SSH key; the record's id.
+
+    Raises:
+        ConfigError: a text is empty, the end is past, the evidence cannot be read, or it cannot be signed.
+    """
+    from pathlib import Path
+
+    from toolkit import attesting
+    from toolkit.store import Workspace
+    from toolkit.terms import AttestationKind
+
+    return attesting.record(
+        Workspace(workspace), control=control, says=says, by=by, role=role, valid_until=valid_until, key=Path(key),
+        kind=AttestationKind(kind), evidence=[Path(file) for file in evidence], needs_second=needs_second,
+        now=_moment(now),
+    )  # fmt: skip
+
+
+def attestations(workspace: str | Path = WORKSPACE, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """What people put their names to, and whether it counts: valid, expired, withdrawn, unsigned or needs-second."""
+    from toolkit import attesting
+    from toolkit.store import Workspace
+
+    return attesting.listing(Workspace(workspace), as_of=_moment(as_of))
 
 
 def summary(findings: pd.DataFrame) -> pd.DataFrame:
@@ -213,7 +259,7 @@ def quantum_readiness(
     return readiness.readiness(correlation.subjects(inv), as_of=_moment(as_of), curve=curve)
 
 
-def mandates(keys: pd.DataFrame, *, as_of: datetime | None = None) -> pd.DataFrame:
+def quantum_mandates(keys: pd.DataFrame, *, as_of: datetime | None = None) -> pd.DataFrame:
     """Who asks for post-quantum algorithms by when, and how many of the keys of `quantum_readiness` that is about."""
     from toolkit import readiness
 

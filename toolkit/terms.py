@@ -323,3 +323,16 @@ class Topic(StrEnum):
     RECORDS = "records"
     """Owners, purposes, classes: what must be known of a key."""
     GOVERNANCE = "governance"
+
+
+class AttestationKind(StrEnum):
+    """What a person attests to; SP 800-53 r5's control families ask for each (K)."""
+
+    POLICY_REVIEW = "policy-review"
+    TRAINING = "training"
+    KEY_CEREMONY = "key-ceremony"
+    CUSTODIAN_ACKNOWLEDGEMENT = "custodian-acknowledgement"
+    RESTORE_DRILL = "restore-drill"
+    PENETRATION_TEST = "penetration-test"
+    TABLETOP_EXERCISE = "tabletop-exercise"
+    OTHER = "other"

@@ -62,7 +62,8 @@ def _moves_sentence(keys: pd.DataFrame, top: int) -> str:
     more = f" The first {top:,} are shown." if len(keys) > top else ""
     return (
         f"{how_many(len(keys), 'key')} would fall, {held:,} of them held here; for {guessed:,} it is not told how long "
-        f"they must hold (say it as data class), so a default stands in. The chance is of an arrival curve that is a calibration (K).{more}"
+        f"they must hold (say it as data class), so a default stands in. The chance is of an arrival curve, which is a "
+        f"calibration (K).{more}"
     )
 
 
