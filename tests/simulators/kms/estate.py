@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simulators.kms import grants, rotation, states
+from simulators.kms import grants, importing, rotation, states
 from simulators.kms.catalog import SPECS
-from simulators.kms.world import DAY, Account, Alias, Grant, Key, Region, Store, hex_id, new_key_id
+from simulators.kms.world import DAY, Account, Alias, Grant, Imported, Key, Region, Store, hex_id, new_key_id
 
 if TYPE_CHECKING:
     from simulators.kms.simulator import KmsSimulator
@@ -88,6 +88,26 @@ class RegionHandle:
         if not has_state:
             key.state = states.PENDING_IMPORT
         key.resumes = key.state
+
+    def import_material(self, key: Key, *, valid_to: float | None = None, description: str | None = None) -> str:
+        """Give an EXTERNAL key its first material, or further material that waits for a rotation; its id."""
+        secret = self._aws.canary()
+        with self._aws.lock:
+            number = hex_id(key.key_id, hex_id(secret.hex()))
+            importing.place(key, number)
+            importing.bring(key, number, Imported(secret, valid_to, description))
+        return number
+
+    def replica(self, primary: Key, **facts: Any) -> Key:
+        """A replica of a multi-Region key in this region."""
+        whole = {"created_at": self._aws.now(), "usage": primary.usage, "origin": primary.origin} | facts
+        key = Key(primary.key_id, self.facts, primary.spec, replica="REPLICA", backing=primary.backing, **whole)
+        with self._aws.lock:
+            return self.facts.add(key)
+
+    def share(self, key: Key) -> None:
+        """Share another account's key with this one, through RAM."""
+        self.facts.shared.append(key)
 
     def managed_key(self, service: str, **facts: Any) -> Key:
         """The AWS managed key of a service, with its alias."""

@@ -8,9 +8,8 @@ from simulators.kms import states
 from simulators.kms.calls import Call, operation
 from simulators.kms.catalog import CRYPT, MEMBER_OF_USAGE, ONLY_NEW_MEMBER, SPECS, Spec
 from simulators.kms.errors import ServiceError, denied, invalid, unsupported
+from simulators.kms.policies import check_policy, tags_of
 from simulators.kms.world import Key, new_key_id
-
-MOST_TAGS = 50
 
 
 def metadata(key: Key) -> dict[str, Any]:
@@ -71,6 +70,8 @@ def create_key(call: Call) -> dict[str, Any]:
     usage, origin = _usage(spec, asked.get("KeyUsage")), asked.get("Origin", "AWS_KMS")
     is_multi_region = bool(asked.get("MultiRegion"))
     _check_kind(call, spec, origin, is_multi_region=is_multi_region)
+    if "Policy" in asked:
+        check_policy(asked["Policy"])
     key = Key(
         key_id=new_key_id(is_multi_region=is_multi_region), region=call.region, spec=spec, usage=usage, origin=origin,
         description=asked.get("Description", ""), created_at=call.now, visible_at=call.now + call.aws.consistency_delay,
@@ -124,20 +125,6 @@ def _check_store(call: Call, store_id: str, origin: str) -> None:
             raise invalid("Member must not be null", at="XksKeyId", value=None)
         if any(key.xks_id == xks and key.store_id == store_id for key in call.region.keys.values()):
             raise ServiceError("XksKeyAlreadyInUseException", f"{xks} is already associated with a KMS key")
-
-
-def tags_of(pairs: list[dict[str, str]] | None) -> dict[str, str] | None:
-    """Tags as a table, checked."""
-    if not pairs:
-        return None
-    names = [pair["TagKey"] for pair in pairs]
-    if len(set(names)) != len(names):
-        raise ServiceError("TagException", "Duplicate tag keys")
-    if any(name.lower().startswith("aws:") for name in names):
-        raise ServiceError("TagException", "Tag keys that begin with aws: are reserved")
-    if len(names) > MOST_TAGS:
-        raise ServiceError("LimitExceededException", f"A key may have at most {MOST_TAGS} tags")
-    return {pair["TagKey"]: pair["TagValue"] for pair in pairs}
 
 
 @operation("DescribeKey")

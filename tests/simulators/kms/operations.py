@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from simulators.kms import aliases, grants, keys, policies, public_keys, rotation
+from simulators.kms import (
+    aliases,
+    grants,
+    importing,
+    keys,
+    policies,
+    public_keys,
+    replication,
+    rotation,
+    signing,
+    stores,
+    using,
+)
 from simulators.kms.calls import OPERATIONS
 
-__all__ = ["OPERATIONS", "aliases", "grants", "keys", "policies", "public_keys", "rotation"]
+__all__ = [
+    "OPERATIONS", "aliases", "grants", "importing", "keys", "policies", "public_keys", "replication", "rotation",
+    "signing", "stores", "using",
+]  # fmt: skip

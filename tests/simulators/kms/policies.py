@@ -7,9 +7,23 @@ from typing import Any
 
 from simulators.kms.calls import Call, operation
 from simulators.kms.errors import ServiceError
-from simulators.kms.keys import MOST_TAGS, tags_of
 
 MOST_BYTES = 32 * 1024
+MOST_TAGS = 50
+
+
+def tags_of(pairs: list[dict[str, str]] | None) -> dict[str, str] | None:
+    """Tags as a table, checked."""
+    if not pairs:
+        return None
+    names = [pair["TagKey"] for pair in pairs]
+    if len(set(names)) != len(names):
+        raise ServiceError("TagException", "Duplicate tag keys")
+    if any(name.lower().startswith("aws:") for name in names):
+        raise ServiceError("TagException", "Tag keys that begin with aws: are reserved")
+    if len(names) > MOST_TAGS:
+        raise ServiceError("LimitExceededException", f"A key may have at most {MOST_TAGS} tags")
+    return {pair["TagKey"]: pair["TagValue"] for pair in pairs}
 
 
 def check_policy(text: str) -> None:

@@ -22,6 +22,7 @@ from simulators.kms import front, material, operations, quotas
 from simulators.kms.calls import Call, Logged
 from simulators.kms.estate import AccountHandle, RegionHandle
 from simulators.kms.faults import FAILURES, REASONS, Denial, Failure, Faults
+from simulators.kms.importing import Ticket
 from simulators.kms.server import Server
 from simulators.kms.world import Account, Key, access_key_id
 
@@ -43,6 +44,7 @@ class KmsSimulator:
         self.random = random.Random(seed)
         self.secret = secrets.token_bytes(32)
         self.canaries: set[bytes] = set()
+        self.tickets: dict[bytes, Ticket] = {}
         self.calls: list[Logged] = []
         self.counts: Counter[tuple[str, str]] = Counter()
         self.keeps_calls = True
