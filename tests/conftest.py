@@ -22,5 +22,6 @@ def aws():
     """KMS and its companions over HTTP on loopback: `tests/simulators/kms`, beside moto, which is unfaithful there."""
     from simulators.kms.simulator import KmsSimulator
 
-    with KmsSimulator() as simulator:
+    with KmsSimulator(checks_shapes=True) as simulator:
         yield simulator
+    assert [] == simulator.problems, "the simulator answers what botocore's model does not know"

@@ -159,7 +159,7 @@ class Call:
         start = 0
         if "Marker" in self.params:
             try:
-                last = base64.urlsafe_b64decode(self.params["Marker"].encode()).decode()
+                last = base64.b64decode(self.params["Marker"], b"-_", validate=True).decode()
             except ValueError as error:
                 raise ServiceError("InvalidMarkerException", "Could not deserialize marker") from error
             start = bisect.bisect_right(names, last)

@@ -8,7 +8,7 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from simulators.kms import cbor, companions, validation
+from simulators.kms import cbor, companions, shapes, validation
 from simulators.kms.calls import OPERATIONS, Call, Logged
 from simulators.kms.errors import LostReply, ServiceError
 from simulators.kms.server import Answer, Request
@@ -36,7 +36,10 @@ def answer(aws: KmsSimulator, request: Request) -> Answer:
             call = _call(aws, request, request_id, kind)
         except ServiceError as error:
             return _refusal(error, request_id, kind, _service(request))
-        return _perform(aws, call, kind)
+        given = _perform(aws, call, kind)
+        if aws.checks_shapes:
+            aws.problems += shapes.problems(call.service, call.operation, given.status, given.body, given.kind)
+        return given
 
 
 def _protocol(request: Request) -> str:
@@ -53,7 +56,7 @@ def _service(request: Request) -> str:
 def _perform(aws: KmsSimulator, call: Call, kind: str) -> Answer:
     outcome = "OK"
     try:
-        call.region.settle(call.now)
+        call.account.settle(call.now)
         _check_credentials(aws, call)
         aws.faults.check_quota(call)
         aws.faults.check_failure(call, is_done=False)

@@ -65,7 +65,7 @@ def _check_operations(key: Key, operations: list[str], constraints: dict[str, ob
 
 
 def _entry(grant: Grant) -> dict[str, Any]:
-    return {"GrantId": grant.grant_id, "CreationDate": grant.created_at, "Name": "", **grant.facts}
+    return {"GrantId": grant.grant_id, "CreationDate": grant.created_at, **grant.facts}
 
 
 def _page(call: Call, grants: dict[str, Grant]) -> dict[str, Any]:

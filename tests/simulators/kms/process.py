@@ -39,6 +39,11 @@ class KmsProcess:
             self._process.wait()
         self._process.stdout.close()
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
     def ask(self, verb: str, **words: Any) -> Any:
         """Call a verb of the control; its answer."""
         self._process.stdin.write(json.dumps({"do": verb, "with": words}) + "\n")

@@ -33,9 +33,14 @@ REGIONS = ("us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "
 
 
 class KmsSimulator:
-    """Start it with `with`; what is set on it holds from the next call on."""
+    """Start it with `with`; what is set on it holds from the next call on.
 
-    def __init__(self, *, port: int = 0, seed: int | None = None) -> None:
+    With `checks_shapes` every answer is held against botocore's model, and what is wrong is kept in `problems`.
+    """
+
+    def __init__(self, *, port: int = 0, seed: int | None = None, checks_shapes: bool = False) -> None:
+        self.checks_shapes = checks_shapes
+        self.problems: list[str] = []
         self.accounts: dict[str, Account] = {}
         self.credentials: dict[str, tuple[Account, str]] = {}
         self.expired: set[str] = set()
@@ -81,7 +86,7 @@ class KmsSimulator:
         return time.time() + self._offset
 
     def advance(self, *, days: float = 0.0, seconds: float = 0.0) -> None:
-        """Let time pass; what was due happens at each region's next call."""
+        """Let time pass; what was due happens at each account's next call."""
         self._offset += days * 86_400 + seconds
 
     def account(self, account_id: str) -> AccountHandle:

@@ -1,8 +1,8 @@
 """What exists: accounts, their regions, and in them keys, aliases, grants and key stores.
 
 Nothing here speaks a protocol or checks a permission. Time is the simulator's clock, in seconds of the epoch; what
-happens by itself (deletion, expiry, the end of a transient state, automatic rotation) waits in a region's `due` heap
-and is done by the first call after its time.
+happens by itself (deletion, expiry, the end of a transient state, automatic rotation) waits in its account's heap and
+is done by the account's first call after its time.
 """
 
 from __future__ import annotations
@@ -192,7 +192,6 @@ class Region:
         self.events: list[dict[str, object]] = []
         self.shared: list[Key] = []
         self.unsettled_until = 0.0
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
 
     @property
     def order(self) -> list[str]:
@@ -233,12 +232,7 @@ class Region:
 
     def at(self, when: float, work: Callable[[], object]) -> None:
         """Do it then."""
-        heapq.heappush(self._due, (when, next(_numbers), work))
-
-    def settle(self, now: float) -> None:
-        """Do what has come due."""
-        while self._due and self._due[0][0] <= now:
-            heapq.heappop(self._due)[2]()
+        self.account.at(when, work)
 
 
 class Account:
@@ -253,6 +247,16 @@ class Account:
         self.status = "ACTIVE"
         self.access_key = access_key_id(account_id)
         self.secret = secrets.token_urlsafe(30)
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+
+    def at(self, when: float, work: Callable[[], object]) -> None:
+        """Do it then."""
+        heapq.heappush(self._due, (when, next(_numbers), work))
+
+    def settle(self, now: float) -> None:
+        """Do what has come due."""
+        while self._due and self._due[0][0] <= now:
+            heapq.heappop(self._due)[2]()
 
     def region(self, name: str) -> Region:
         """The region, made when first named."""
