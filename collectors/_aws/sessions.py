@@ -61,6 +61,8 @@ class Account:
             creator, self._session.get_credentials(), role_arn, extra_args={"RoleSessionName": "keyatlas"}
         )
         session = botocore.session.Session()
+        # Reading the service models again for each of fifty accounts would take longer than asking them.
+        session.register_component("data_loader", self._session.get_component("data_loader"))
         # botocore has no public way to give a session credentials that refresh themselves; this is the one in use.
         session._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # type: ignore[attr-defined]
         return Account(session, corridor=self._corridor, pace=self._pace, connections=self._config.max_pool_connections)  # type: ignore[attr-defined]
