@@ -1,0 +1,1 @@
+"""What reading AWS needs beside the collectors themselves."""
