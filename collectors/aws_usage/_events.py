@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
+from collectors._aws.names import key_uid
 from collectors.aws_usage._names import IAM, KMS, PARAMETERS, SECRETS, is_about_keys
 from collectors.aws_usage._requests import facts
 from toolkit.identity import keeper_uid
@@ -75,7 +76,8 @@ def usage(kept: Fields, *, collector: str, target: str) -> Usage:
 
 @lru_cache(maxsize=1 << 16)
 def _uid(locator: str) -> str:
-    return keeper_uid(locator)
+    # As `aws_kms` names a key of whose public half it knows nothing.
+    return key_uid(locator) if ":kms:" in locator else keeper_uid(locator)
 
 
 def principal(identity: object) -> tuple[str | None, str | None]:

@@ -141,7 +141,9 @@ def _told_firsts(
 def _told_hours(past: History, who: Entity, chosen: Any) -> Iterator[tuple[Any, ...]]:
     for odd in _firsts.hours(past, who, chosen):
         if odd.hour is None:
-            reason = f"used {len(odd.rows):,} times on a weekend; never in {odd.days} days, in use on {odd.busy} of them"
+            reason = (
+                f"used {len(odd.rows):,} times on a weekend; never in {odd.days} days, in use on {odd.busy} of them"
+            )
         else:
             band = f"{(odd.hour - 1) % 24:02}:00 and {(odd.hour + 2) % 24:02}:00"
             reason = (
@@ -196,9 +198,7 @@ def _undated(past: History) -> Iterator[tuple[Any, ...]]:
         yield ("undated", Severity.VERY_LOW.value, 5.0, None, *[None] * 5, [reason], names, None, None)
 
 
-def _row(
-    past: History, kind: str, score: float, rows: list[int], reasons: list[str], *, by: str
-) -> tuple[Any, ...]:
+def _row(past: History, kind: str, score: float, rows: list[int], reasons: list[str], *, by: str) -> tuple[Any, ...]:
     said, events = kinds()[kind], past.events.iloc[rows]
     first = events.iloc[0]
     score = round(min(100.0, max(0.0, float(score))), 1)

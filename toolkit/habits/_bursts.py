@@ -56,8 +56,8 @@ def _bursts(past: History, who: Entity, chosen: npt.NDArray[np.bool_], width: in
         return
     place, size = whose * slots + when % slots, len(who.names) * slots
     clipped = np.minimum(counts, _caps(place[is_old], counts[is_old], size)[place])
-    total = _pooled(np.bincount(place[is_old], clipped[is_old], size), slots)
-    square = _pooled(np.bincount(place[is_old], clipped[is_old] ** 2.0, size), slots)
+    total = _pooled(_summed(place[is_old], clipped[is_old], size), slots)
+    square = _pooled(_summed(place[is_old], clipped[is_old] ** 2, size), slots)
     most = _most(place[is_old], clipped[is_old], size, slots)
     samples = np.repeat(np.maximum(1.0, np.floor(who.days)) * (3 if slots > 1 else 1), slots)
     mean = (total + 0.5) / samples
@@ -84,7 +84,8 @@ def _caps(whose: Codes, counts: Codes, size: int) -> Reals:
     """By entity and hour of day: the median of the busy ones and ten median absolute deviations more."""
     middle = _medians(whose, counts.astype("float64"), size)
     deviation = _medians(whose, np.abs(counts - middle[whose]), size)
-    return middle + 10 * np.maximum(deviation, np.maximum(1.0, 0.3 * middle))
+    caps: Reals = middle + 10 * np.maximum(deviation, np.maximum(1.0, 0.3 * middle))
+    return caps
 
 
 def _medians(whose: Codes, values: Reals, size: int) -> Reals:
@@ -96,6 +97,10 @@ def _medians(whose: Codes, values: Reals, size: int) -> Reals:
     ordered = values[order]
     out[groups] = (ordered[starts + (lengths - 1) // 2] + ordered[starts + lengths // 2]) / 2
     return out
+
+
+def _summed(place: Codes, values: Reals, size: int) -> Reals:
+    return np.bincount(place, values, size).astype("float64")
 
 
 def _pooled(by_slot: Reals, slots: int) -> Reals:
@@ -112,7 +117,8 @@ def _most(place: Codes, counts: Reals, size: int, slots: int) -> Reals:
     if slots == 1:
         return out
     table = out.reshape(-1, slots)
-    return np.maximum(table, np.maximum(np.roll(table, 1, axis=1), np.roll(table, -1, axis=1))).ravel()
+    near: Reals = np.maximum(table, np.maximum(np.roll(table, 1, axis=1), np.roll(table, -1, axis=1))).ravel()
+    return near
 
 
 def _unlikely(count: Reals, mean: Reals, spread: Reals) -> Reals:

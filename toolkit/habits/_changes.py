@@ -38,8 +38,8 @@ def changes(past: History, kinds: Mapping[str, str], planned: Collection[tuple[s
     policies: dict[str, frozenset[str]] = {}
     grantees: dict[str, set[str]] = {}
     plans = set(planned)
-    for event in found.itertuples():
-        row, key, operation = int(event.Index), str(event.key_uid), str(event.operation)
+    for row, event in zip(found.index.tolist(), found.itertuples(index=False), strict=True):
+        key, operation = str(event.key_uid), str(event.operation)
         detail = read(event.detail)
         is_done = event.result == SUCCESS
         widened = _widened(detail, policies.get(key), str(event.locator))
@@ -76,9 +76,7 @@ def read(detail: Any) -> dict[str, Any]:
     return kept if isinstance(kept, dict) else {}
 
 
-def _widened(
-    detail: Mapping[str, Any], before: frozenset[str] | None, locator: str
-) -> tuple[float, list[str]] | None:
+def _widened(detail: Mapping[str, Any], before: frozenset[str] | None, locator: str) -> tuple[float, list[str]] | None:
     """How much wider a policy lets in, and whom; None if it lets in nobody new."""
     if "is_policy_known" not in detail:
         return 0.6, ["the event does not hold the policy, so whom it lets in cannot be told"]

@@ -60,11 +60,9 @@ def firsts(past: History, who: Entity, feature: pd.Series[Any], chosen: npt.NDAr
     warm = past.at[rows] >= who.first[whose] + _WARM_UP_DAYS * DAY
     known = np.bincount(whose[~is_new], minlength=len(who.names))
     late = np.bincount(whose[~is_new & warm], minlength=len(who.names))
-    told = pd.DataFrame({"row": rows, "whose": whose})[is_new & who.is_known[whose] & (known[whose] > 0)]
-    for code, group in told.groupby("whose", sort=True):
-        mine = int(code)  # type: ignore[call-overload]  # a number: it is grouped by one
+    told = is_new & who.is_known[whose] & (known[whose] > 0)
+    for mine, found in _grouped(rows[told], whose[told]):
         days = max(1.0, who.days[mine] - _WARM_UP_DAYS)
-        found = [int(row) for row in group["row"]]
         values = [str(names[codes[row]]) for row in found]
         expected = float(late[mine]) / days * past.new_days
         yield First(mine, values, found, int(known[mine]), expected, int(who.days[mine]))
@@ -88,8 +86,9 @@ def _by_hour(past: History, who: Entity, held: npt.NDArray[np.bool_]) -> Iterato
     is_never = (near == 0) & ((1 - 3 / 24) ** total <= _BY_CHANCE)[:, None] & who.is_known[:, None]
     rows = np.flatnonzero(held & past.is_new)
     odd = rows[is_never[who.codes[rows], span[rows] % 24]]
-    for (code, hour), group in pd.Series(odd).groupby([who.codes[odd], span[odd] % 24], sort=True):
-        yield Hour(int(code), [int(r) for r in group], int(hour), int(total[code]), int(who.days[code]))
+    for place, found in _grouped(odd, who.codes[odd] * 24 + span[odd] % 24):
+        code, hour = divmod(place, 24)
+        yield Hour(code, found, hour, int(total[code]), int(who.days[code]))
 
 
 def _by_weekend(past: History, who: Entity, held: npt.NDArray[np.bool_]) -> Iterator[Hour]:
@@ -104,9 +103,13 @@ def _by_weekend(past: History, who: Entity, held: npt.NDArray[np.bool_]) -> Iter
     is_never = (on_weekends == 0) & ((5 / 7) ** total <= _BY_CHANCE) & who.is_known
     rows = np.flatnonzero(held & past.is_new & is_weekend)
     odd = rows[is_never[who.codes[rows]]]
-    for code, group in pd.Series(odd).groupby(who.codes[odd], sort=True):
-        mine = int(code)  # type: ignore[call-overload]  # a number: it is grouped by one
-        yield Hour(mine, [int(r) for r in group], None, int(total[mine]), int(who.days[mine]))
+    for code, found in _grouped(odd, who.codes[odd]):
+        yield Hour(code, found, None, int(total[code]), int(who.days[code]))
+
+
+def _grouped(rows: Codes, by: Codes) -> Iterator[tuple[int, list[int]]]:
+    for one in np.unique(by):
+        yield int(one), [int(row) for row in rows[by == one]]
 
 
 def _pairs(codes: Codes, periods: Codes) -> tuple[Codes, Codes]:

@@ -74,12 +74,13 @@ def history(usages: pd.DataFrame, cut: datetime) -> History:
     """The events in an order that does not depend on that of the rows, each event id once."""
     columns = ["occurred_at", "event_id", "key_uid", "principal", "operation", "source", "result", "service", "locator",
                "detail", "account", "region"]  # fmt: skip
-    frame = usages[columns]
+    # What a keeper sums up (its last use, its rotations) names nobody who acted: it is no event of a habit.
+    frame = usages.loc[usages["principal"].notna() | usages["source"].notna(), columns]
     undated = frame[frame["occurred_at"].isna()]
     frame = frame[frame["occurred_at"].notna()]
     # Arrow sorts a million rows by many columns in a fraction of the time that pandas takes.
-    order = pc.sort_indices(pa.Table.from_pandas(frame, preserve_index=False), [(name, "ascending") for name in columns])
-    frame = frame.iloc[order.to_numpy()]
+    keys = [(name, "ascending") for name in columns]
+    frame = frame.iloc[pc.sort_indices(pa.Table.from_pandas(frame, preserve_index=False), keys).to_numpy()]
     again = frame["event_id"].notna() & frame["event_id"].duplicated()
     frame = frame[~again].reset_index(drop=True)
     at = frame["occurred_at"].dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[us]")
