@@ -11,6 +11,7 @@ The verbs, in the order in which they are used:
     tk.score(inv)                            # the worst first, with reasons
     tk.report("risk_assessment")             # one HTML file for the auditor
     tk.compare(old, new)                     # what appeared, changed, is gone
+    tk.anomalies(inv)                        # what is out of habit in the uses of keys
 
 Everything is a plain pandas DataFrame. Nothing heavy is loaded before it is used.
 """
@@ -21,7 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from datetime import date, datetime
     from pathlib import Path
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from toolkit.tables import Inventory
 
 __all__ = [
-    "assess", "attest", "attestations", "burn_down", "collect", "collectors", "compare", "coverage", "demo",
-    "explain", "explain_rules", "export", "keys", "load", "permissions", "places", "priorities", "quantum_mandates",
-    "quantum_readiness", "report", "score", "summary", "validate", "what_if",
+    "anomalies", "assess", "attest", "attestations", "burn_down", "collect", "collectors", "compare", "coverage",
+    "demo", "explain", "explain_rules", "export", "keys", "load", "permissions", "places", "priorities",
+    "quantum_mandates", "quantum_readiness", "report", "score", "summary", "validate", "what_if",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -272,6 +273,20 @@ def burn_down(workspace: str | Path = WORKSPACE, *, as_of: datetime | None = Non
 
     last = _moment(as_of)
     return readiness.burn_down((moment, inv) for moment, inv in _past(workspace) if moment <= last)
+
+
+def anomalies(
+    inv: Inventory, *, since: datetime | None = None, planned: Collection[tuple[str, str]] = ()
+) -> pd.DataFrame:
+    """What is out of habit in the uses of keys, or was changed outside any plan, worst first, with reasons.
+
+    Habits are learnt from what was before `since` (one day before the newest use, if it is not given). `planned` are
+    pairs of key uid and operation that are not told, such as `(uid, "ScheduleKeyDeletion")`.
+    """
+    from toolkit import correlation, habits
+
+    uses = correlation.usages(inv)
+    return habits.anomalies(uses, since=since, planned=planned, keys=correlation.subjects(inv)["key"])
 
 
 def report(

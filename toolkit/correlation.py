@@ -3,7 +3,8 @@
 Of several copies the weakest counts: a key in an HSM that also lies in a git history is a key in a git history.
 Age goes by key, not by certificate: re-issuing on the same key extends the key's life (SP 800-57 part 1 r6 draft, 6.1).
 
-Refuses to: join on anything but `key_uid`. A label, a subject key identifier or a file name is no identity.
+Refuses to: join on anything but `key_uid`. A label, a subject key identifier or a file name is no identity. What a
+keeper records of a key's use is joined by the keeper's own name of it (`usages`), which is one.
 """
 
 from __future__ import annotations
@@ -49,6 +50,35 @@ def subjects(inv: Inventory, mapping: scopes.Scopes = scopes.NOTHING) -> dict[st
         "inventory": _inventory(inv, keys),
     }
     return {name: frame.assign(scopes=scopes.tell(name, frame, mapping)) for name, frame in frames.items()}
+
+
+def usages(inv: Inventory) -> pd.DataFrame:
+    """The uses, each with the uid of the key or credential that was seen at its locator.
+
+    Who records uses knows a key by its keeper's name only. A key with a public half has another uid where it was read,
+    and an alias or a secret's bare name is known to the list of them only; what was not read keeps the uid it has.
+    """
+    known = {**_by_name(inv.credentials, "credential_uid"), **_by_name(inv.keys, "key_uid")}
+    names = inv.usages["locator"]
+    found = names.map({name: known[name] for name in names.dropna().unique() if name in known})
+    return inv.usages.assign(key_uid=found.astype(STRING).fillna(inv.usages["key_uid"]))
+
+
+def _by_name(rows: pd.DataFrame, uid: str) -> dict[str, str]:
+    """By locator; and by what else the keeper, in that place, calls the same thing."""
+    rows = rows[rows["locator"].str.startswith("arn:").fillna(False)]
+    known: dict[str, str] = {}
+    if "aliases" in rows:
+        named = rows[rows["aliases"].notna()]
+        for locator, name, aliases in zip(named["locator"], named[uid], named["aliases"], strict=True):
+            place = locator.rpartition(":")[0]
+            known |= {alias if alias.startswith("arn:") else f"{place}:{alias}": name for alias in aliases}
+    else:
+        # The keeper of secrets puts a hyphen and six characters behind a secret's name.
+        known |= {
+            where[:-7]: name for where, name in zip(rows["locator"], rows[uid], strict=True) if ":secret:" in where
+        }
+    return known | dict(zip(rows["locator"], rows[uid], strict=True))
 
 
 def _keys(inv: Inventory) -> pd.DataFrame:

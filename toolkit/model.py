@@ -331,6 +331,8 @@ class Usage:
     service: str | None = None
     agent: str | None = None
     event_id: str | None = None
+    session: str | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

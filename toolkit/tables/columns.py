@@ -296,6 +296,8 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("service", TEXT, "The service that asked for it on behalf of the principal"),
         Column("agent", TEXT, "The program that asked, as it calls itself"),
         Column("event_id", TEXT, "The event's own id"),
+        Column("session", TEXT, "The principal's session, as whoever opened it named it"),
+        Column("detail", TEXT, "What was changed, in names and numbers", "JSON"),
     ),
     "gaps": (
         *_PLACE,

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-if TYPE_CHECKING:
-    import pandas as pd
+from toolkit.cli import shown
 
-    from toolkit.scanning import Scan
+if TYPE_CHECKING:
     from toolkit.tables import Inventory
 
 FOUND, INCOMPLETE, FAILED, STOPPED = 1, 3, 4, 130
@@ -109,7 +108,7 @@ def _collecting(name: str) -> Command:
 
         given = {key: value for key, value in options.items() if value not in (None, ())}
         inv = tk.collect(name, into=workspace, **given)
-        _show_collected(inv, workspace, as_json)
+        shown.collected(inv, workspace, as_json)
         if (inv.readings["status"] == "interrupted").any():
             click.echo("Stopped: targets read to their end are kept, the others are gaps.", err=True)
             sys.exit(STOPPED)
@@ -130,7 +129,7 @@ def collectors(as_json: bool) -> None:
     import toolkit as tk
 
     told = tk.collectors()
-    click.echo(json.dumps(told, indent=2) if as_json else _lines(told))
+    click.echo(json.dumps(told, indent=2) if as_json else shown.lines(told))
 
 
 @main.command()
@@ -186,7 +185,7 @@ def scan(paths: tuple[str, ...], write_baseline: str, reason: str, until: Any, f
         click.echo(f"{write_baseline}: {len(told.findings):,} findings accepted until {until:%Y-%m-%d}", err=True)
         return
     told = scanning.scan(paths, options)
-    _show_scan(told, form, show_suppressed=show_suppressed)
+    shown.scan(told, form, show_suppressed=show_suppressed)
     worst = told.worst()
     if worst is not None and fail_on != "never" and _SEVERITIES.index(worst.value) >= _SEVERITIES.index(fail_on):
         sys.exit(FOUND)
@@ -203,7 +202,7 @@ def coverage(workspace: str, as_json: bool, strict: bool) -> None:
     import toolkit as tk
 
     inv = tk.load(workspace)
-    _show(tk.coverage(inv), as_json)
+    shown.table(tk.coverage(inv), as_json)
     _exit_for(inv, strict)
 
 
@@ -217,7 +216,7 @@ def compare(old: Any, new: Any, workspace: str, as_json: bool) -> None:
     import toolkit as tk
 
     before, after = tk.load(workspace, as_of=_utc(old)), tk.load(workspace, as_of=_utc(new))
-    _show(tk.compare(before, after), as_json)
+    shown.table(tk.compare(before, after), as_json)
 
 
 @main.command()
@@ -234,10 +233,27 @@ def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fa
 
     inv = tk.load(workspace, as_of=_utc(as_of))
     findings = tk.assess(inv, *packs, as_of=_utc(as_of))
-    _show(findings if show_all else tk.summary(findings), as_json)
+    shown.table(findings if show_all else tk.summary(findings), as_json)
     if fail_on != "never" and bool(((findings["verdict"] == "FAIL") & (findings["severity"] >= fail_on)).any()):
         sys.exit(FOUND)
     _exit_for(inv, strict)
+
+
+@main.command()
+@click.option("--since", type=click.DateTime(_TIMES), default=None, help="What is before it is the past to learn from.")
+@click.option("--planned", multiple=True, metavar="UID=OPERATION", help="A change that was planned, and is not told.")
+@_workspace
+@_json
+@click.option("--fail-on", type=click.Choice(_SEVERITIES), default="high", show_default=True)
+def anomalies(since: Any, planned: tuple[str, ...], workspace: str, as_json: bool, fail_on: str) -> None:
+    """Show what is out of habit in the uses of keys, with reasons; habits are learnt from what was before --since."""
+    import toolkit as tk
+
+    plans = [(name, str(operation)) for name, operation in map(_pair, planned)]
+    found = tk.anomalies(tk.load(workspace), since=_utc(since), planned=plans)
+    shown.table(found if as_json else found[["kind", "severity", "at", "locator", "principal", "reasons"]], as_json)
+    if fail_on != "never" and bool((found["severity"] >= fail_on).any()):
+        sys.exit(FOUND)
 
 
 @main.command()
@@ -280,8 +296,8 @@ def demo(workspace: str, out: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told))
         return
-    _show_collected(inv, workspace, as_json=False)
-    _show_worst(tk.score(inv).head(8))
+    shown.collected(inv, workspace, as_json=False)
+    shown.worst(tk.score(inv).head(8))
     click.echo(f"\nThe report: {path}\nThe tables: python -c 'import toolkit as tk; print(tk.keys(tk.load()))'")
 
 
@@ -299,70 +315,6 @@ def _utc(moment: Any) -> Any:
     from datetime import UTC
 
     return moment if moment is None else moment.replace(tzinfo=UTC)
-
-
-def _lines(told: dict[str, str]) -> str:
-    width = max(map(len, told), default=0)
-    return "\n".join(f"{name:<{width}}  {said}" for name, said in told.items())
-
-
-def _show(frame: pd.DataFrame, as_json: bool) -> None:
-    if as_json:
-        click.echo(frame.to_json(orient="records", date_format="iso"))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*frame.columns, row_styles=["", "dim"])
-    for row in frame.head(200).itertuples(index=False):
-        table.add_row(*(Text(_cell(value)) for value in row))
-    # A pipe has no width; cutting its columns to 80 would hide what a script looks for.
-    console = Console() if sys.stdout.isatty() else Console(width=250)
-    console.print(table)
-    if len(frame) > 200:
-        console.print(f"… and {len(frame) - 200:,} more rows; --json prints all")
-
-
-def _cell(value: Any) -> str:
-    if hasattr(value, "__iter__") and not isinstance(value, str):
-        return ", ".join(str(item) for item in value)
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "" if str(value) in {"<NA>", "nan", "None", "NaT"} else str(value)
-
-
-def _show_collected(inv: Inventory, workspace: str, as_json: bool) -> None:
-    counts = {name: len(inv.table(name)) for name in ("keys", "certificates", "secrets", "gaps")}
-    seconds = float(inv.readings["seconds"].sum())
-    if as_json:
-        click.echo(json.dumps({"runs": inv.runs, **counts, "targets": len(inv.readings), "seconds": seconds}))
-        return
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    click.echo(f"{told}. Kept in {workspace}.")
-
-
-def _show_scan(told: Scan, form: str | None, *, show_suppressed: bool) -> None:
-    from toolkit.scanning import sarif, shown
-
-    if form is not None:
-        click.echo(json.dumps(sarif.document(told) if form == "sarif" else shown.document(told), indent=2))
-        return
-    for line, colour in shown.lines(told, show_suppressed=show_suppressed):
-        click.secho(line, fg=colour)
-    click.echo(shown.summary(told), err=True)
-
-
-def _show_worst(scores: pd.DataFrame) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("risk", "band", "what and where", "why", "first thing to do", title="The worst of what was found")
-    for row in scores.to_dict("records"):
-        why, where = "; ".join(list(row["reasons"])[:2]), Text(str(row["locator"]))
-        table.add_row(f"{row['score']:.0f}", str(row["band"]), where, Text(why), Text(str(row["todo"])))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _exit_for(inv: Inventory, strict: bool) -> None:
@@ -388,7 +340,3 @@ def run() -> None:
         with suppress(OSError):
             click.echo(f"keyatlas: the output could not be written: {failure.strerror or 'unknown'}", err=True)
         os._exit(FAILED)
-
-
-if __name__ == "__main__":
-    run()
