@@ -138,15 +138,20 @@ def assess(
     as_of: datetime | None = None,
     scopes: str | Path | None = None,
     attested: pd.DataFrame | None = None,
+    workspace: str | Path | None = None,
 ) -> pd.DataFrame:
     """What the standards say: one row per subject and rule that applies. All packs in force, unless some are named.
 
     `scopes` is a mapping file that says what is in scope of what (`toolkit.scopes`); `attested` is what people put a
-    name to, as `attestations` gives it: a control that a valid record speaks of is a PASS that names the record.
+    name to, as `attestations` gives it: a control that a valid record speaks of is a PASS that names the record. Both
+    are taken from a `workspace` (its `scopes.toml`), if one is given.
     """
     from toolkit import assessment, attesting, correlation
     from toolkit import scopes as mapping
 
+    if workspace is not None:
+        attested = attestations(workspace, as_of=as_of) if attested is None else attested
+        scopes = mapping.in_workspace(workspace) if scopes is None else scopes
     subjects = correlation.subjects(inv, mapping.of(scopes))
     findings = assessment.assess(subjects, _packs(packs), as_of=_moment(as_of))
     return findings if attested is None else attesting.settle(findings, attested)

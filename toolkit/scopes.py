@@ -263,3 +263,9 @@ def of(source: Scopes | str | Path | None) -> Scopes:
     if isinstance(source, Scopes):
         return source
     return NOTHING if source is None else load(Path(source))
+
+
+def in_workspace(folder: str | Path) -> Path | None:
+    """A workspace's own mapping file, if it has one."""
+    place = Path(folder) / FILE
+    return place if place.is_file() else None

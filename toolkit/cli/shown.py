@@ -24,10 +24,15 @@ def lines(told: dict[str, str]) -> str:
     return "\n".join(f"{name:<{width}}  {said}" for name, said in told.items())
 
 
+def as_text(frame: pd.DataFrame) -> str:
+    """A table as one JSON document: a list of its rows."""
+    return str(frame.to_json(orient="records", date_format="iso"))
+
+
 def table(frame: pd.DataFrame, as_json: bool) -> None:
     """A table: as one JSON document, or as people read it."""
     if as_json:
-        click.echo(frame.to_json(orient="records", date_format="iso"))
+        click.echo(as_text(frame))
         return
     from rich.console import Console
     from rich.table import Table
