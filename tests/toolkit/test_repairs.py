@@ -29,6 +29,7 @@ _VALUES = {
     "is_in_head": [True, False, None], "copies": [1, 5, None], "security_strength_bits": [56, 80, 112, 128, 256, None],
     "quantum": ["broken", "resistant", "weakened", None], "extractable": [True, False, None],
     "in_use_since": [datetime(2010, 1, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC), None],
+    "manager": ["customer", "provider", None], "access_flags": [[], ["public-access"], ["user-is-administrator"], None],
     "expires_at": [datetime(2020, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC), None],
 }  # fmt: skip
 keys = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in _VALUES.items()})

@@ -162,11 +162,17 @@ def _repaired(repair: Repair, frame: pd.DataFrame, columns: Columns) -> _Measure
 
 
 def _changed(frame: pd.DataFrame, repair: Repair, rows: Flags, as_of: datetime) -> pd.DataFrame:
+    if not rows.any():
+        return frame
     changes = {}
     for name, value in repair.sets.items():
         told = {_NOW: as_of, _LATER: as_of + timedelta(days=365)}.get(str(value), value)
         if value == _LATER:
             changes[name] = frame[name].mask(rows & (frame[name] < as_of).fillna(False).to_numpy(dtype=bool), told)
+        elif isinstance(value, list):
+            # Pandas takes a list for a column of values, so lists are put in one by one.
+            lists = [value if row else old for row, old in zip(rows, frame[name], strict=True)]
+            changes[name] = pd.Series(lists, index=frame.index, dtype=frame[name].dtype)
         elif isinstance(frame[name].dtype, pd.CategoricalDtype) or not rows.all():
             changes[name] = frame[name].mask(rows, told)
         else:
