@@ -141,7 +141,8 @@ _KEY_COLUMNS: Final = [
     "origin", "purpose", "is_exposed", "is_in_code", "is_in_head", "owner", "application",
     "environment", "data_class", "account", "region", "manager", "aliases", "replicas", "tags", "access_flags",
     "places", "copies", "keepers", "protects", "collectors", "certificates", "is_ca_key", "is_trust_anchor",
-    "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "in_use_since", "expires_at", "certified_until",
+    "has_rotation", "rotation_period_days", "next_rotation_at",
+    "destruction_at", "in_use_since", "expires_at", "certified_until",
     "last_rotated_at", "last_used_at", "effective_strength_bits", *_NOT_YET,
 ]  # fmt: skip
 
