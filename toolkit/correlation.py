@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit import scopes, terms
-from toolkit.algorithms import strength
+from toolkit.algorithms import canonical, strength
 from toolkit.tables import TEXTS, Inventory
 
 STRING: Final = pd.StringDtype("pyarrow")
@@ -49,6 +49,15 @@ def subjects(inv: Inventory, mapping: scopes.Scopes = scopes.NOTHING) -> dict[st
         "inventory": _inventory(inv, keys),
     }
     return {name: frame.assign(scopes=scopes.tell(name, frame, mapping)) for name, frame in frames.items()}
+
+
+def unknown_algorithms(inv: Inventory) -> pd.DataFrame:
+    """Names that keys bear and `algorithms.toml` does not know, most frequent first; a key without a name is no row."""
+    named = inv.keys[inv.keys["algorithm"].notna()].drop_duplicates(["key_uid", "algorithm", "parameter"])
+    odd = named[~named["algorithm"].map(lambda name: canonical(name) is not None).astype(bool)]
+    counts = odd.groupby(["algorithm", "parameter"], dropna=False, observed=True)
+    told = counts.agg(keys=("key_uid", "nunique"), locator=("locator", "min")).reset_index()
+    return told.sort_values(["keys", "algorithm"], ascending=[False, True], ignore_index=True)
 
 
 def _keys(inv: Inventory) -> pd.DataFrame:
