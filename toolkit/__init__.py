@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from toolkit.tables import Inventory
 
 __all__ = [
-    "anomalies", "assess", "attest", "attestations", "burn_down", "collect", "collectors", "compare", "coverage",
-    "demo", "explain", "explain_rules", "export", "keys", "load", "permissions", "places", "priorities",
-    "quantum_mandates", "quantum_readiness", "report", "score", "summary", "validate", "what_if",
+    "anomalies", "assess", "attest", "attestations", "burn_down", "collect", "collectors", "compare", "conflicts",
+    "coverage", "demo", "explain", "explain_rules", "export", "keys", "load", "permissions", "places", "priorities",
+    "quantum_mandates", "quantum_readiness", "report", "score", "summary", "unknown_algorithms", "validate",
+    "what_if",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -132,6 +133,13 @@ def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
     return correlation.places(inv, key_uid)
 
 
+def unknown_algorithms(inv: Inventory) -> pd.DataFrame:
+    """Names of algorithms whose strength we do not know, and of how many keys: what is INDETERMINATE because of it."""
+    from toolkit import correlation
+
+    return correlation.unknown_algorithms(inv)
+
+
 def assess(
     inv: Inventory,
     *packs: str,
@@ -202,6 +210,13 @@ def summary(findings: pd.DataFrame) -> pd.DataFrame:
     from toolkit import assessment
 
     return assessment.summary(findings)
+
+
+def conflicts(findings: pd.DataFrame) -> pd.DataFrame:
+    """Where packs disagree on a subject: the strictest verdict beside the mildest."""
+    from toolkit import assessment
+
+    return assessment.conflicts(findings)
 
 
 def explain_rules(*packs: str) -> pd.DataFrame:

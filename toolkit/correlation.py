@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit import scopes, terms
-from toolkit.algorithms import strength
+from toolkit.algorithms import canonical, strength
 from toolkit.tables import TEXTS, Inventory
 
 STRING: Final = pd.StringDtype("pyarrow")
@@ -79,6 +79,15 @@ def _by_name(rows: pd.DataFrame, uid: str) -> dict[str, str]:
             where[:-7]: name for where, name in zip(rows["locator"], rows[uid], strict=True) if ":secret:" in where
         }
     return known | dict(zip(rows["locator"], rows[uid], strict=True))
+
+
+def unknown_algorithms(inv: Inventory) -> pd.DataFrame:
+    """Names that keys bear and `algorithms.toml` does not know, most frequent first; a key without a name is no row."""
+    named = inv.keys[inv.keys["algorithm"].notna()].drop_duplicates(["key_uid", "algorithm", "parameter"])
+    odd = named[~named["algorithm"].map(lambda name: canonical(name) is not None).astype(bool)]
+    counts = odd.groupby(["algorithm", "parameter"], dropna=False, observed=True)
+    told = counts.agg(keys=("key_uid", "nunique"), locator=("locator", "min")).reset_index()
+    return told.sort_values(["keys", "algorithm"], ascending=[False, True], ignore_index=True)
 
 
 def _keys(inv: Inventory) -> pd.DataFrame:

@@ -77,7 +77,7 @@ def readiness(
         is_horizon_known=is_known,
         chance=risk.arrival(must_hold_until, curve),
     )
-    out = out.assign(**_dated(columns, establishes))
+    out = out.assign(**_dated(columns))
     first = out[["until", "may_be_until"]].min(axis=1)
     out["days_left"] = (first - pd.Timestamp(as_of.date())).dt.days.astype("Int64")
     # What others hold is theirs to move; ours is told first.
@@ -90,14 +90,14 @@ _BROKEN: Final = parse({"field": "quantum", "op": "==", "value": "broken"}, subj
 _KEPT: Final = ["subject_uid", "locator", "label", "holds_secret", "algorithm", "parameter", "size_bits", "data_class"]
 
 
-def _dated(columns: Columns, establishes: Answer) -> dict[str, Any]:
+def _dated(columns: Columns) -> dict[str, Any]:
     """For each key the earliest date that binds it, the earliest that may, and all that do either."""
     size = len(columns)
     told: dict[str, Any] = {name: np.full(size, _NEVER) for name in ("until", "may_be_until")}
     told |= {name: np.full(size, None, dtype=object) for name in ("mandate", "may_be")}
     every: list[list[str]] = [[] for _ in range(size)]
     for mandate in mandates():
-        bound = _bound(mandate, columns, establishes)
+        bound = _bound(mandate, columns)
         for rows, when, which in ((bound.yes, "until", "mandate"), (bound.unknown, "may_be_until", "may_be")):
             fresh = rows & np.isnat(told[when])
             told[when][fresh] = np.datetime64(mandate.until)
@@ -108,7 +108,7 @@ def _dated(columns: Columns, establishes: Answer) -> dict[str, Any]:
     return {**told, **texts, "mandates": every}
 
 
-def _bound(mandate: Mandate, columns: Columns, establishes: Answer) -> Answer:
+def _bound(mandate: Mandate, columns: Columns) -> Answer:
     """Whether the mandate binds each key: its function, its strength, its scope; unknown where one is not told."""
     asked: list[Condition] = []
     if mandate.strength_below is not None:

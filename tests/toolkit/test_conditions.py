@@ -134,7 +134,8 @@ def test_what_is_undecided_names_unknown_fields(condition, data):
     columns = Columns("key", frame_of("key", data), as_of=AS_OF)
     missing = columns.missing(condition)
     named = np.zeros(len(data), bool)
-    for field, flags in missing.items():
+    for field, bits in missing.items():
+        flags = np.unpackbits(bits, count=len(data)).astype(bool)
         assert field in fields_of(condition)
         assert all(data[i][field] is None for i in np.flatnonzero(flags))
         named |= flags

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import tomllib
-from datetime import date
+from datetime import date, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -191,3 +191,23 @@ def test_a_file_that_is_no_pack_is_refused(tmp_path):
     path.write_text("[pack")
     with pytest.raises(PolicyError, match=r"odd\.toml"):
         policies.load(path)
+
+
+def edges():
+    """Every effective date of every pack: the rule, and the instants beside it with whether it holds then."""
+    second = timedelta(seconds=1)
+    for path in PACKS:
+        for rule in policies.load(path).rules:
+            if rule.effective_from is not None:
+                yield pytest.param(rule, rule.effective_from, True, id=f"{path.stem}-{rule.id}-first")
+                yield pytest.param(rule, rule.effective_from - second, False, id=f"{path.stem}-{rule.id}-before")
+            if rule.effective_to is not None:
+                end = rule.effective_to + timedelta(days=1)
+                yield pytest.param(rule, end - second, True, id=f"{path.stem}-{rule.id}-last")
+                yield pytest.param(rule, end, False, id=f"{path.stem}-{rule.id}-after")
+
+
+@pytest.mark.parametrize(("rule", "at", "holds"), list(edges()))
+def test_a_rule_holds_from_the_first_second_of_its_time_to_the_last(rule, at, holds):
+    """Days are days of UTC, whatever the zone that the question is asked in."""
+    assert holds == rule.is_effective(at) == rule.is_effective(at.astimezone(timezone(timedelta(hours=9))))

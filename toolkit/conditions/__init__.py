@@ -25,7 +25,7 @@ to be out has `not:WORD` or `not:*` (none but those named), and for every other 
 
 from __future__ import annotations
 
-from toolkit.conditions._columns import Answer, Columns, Flags, frame_of
+from toolkit.conditions._columns import Answer, Bits, Columns, Flags, flags_of, frame_of
 from toolkit.conditions._fields import FIELDS
 from toolkit.conditions._form import (
     ALWAYS,
@@ -42,6 +42,6 @@ from toolkit.conditions._form import (
 )
 
 __all__ = [
-    "ALWAYS", "FIELDS", "All", "Answer", "Any_", "Columns", "Condition", "Flags", "Not", "Scalar", "Test",
-    "fields_of", "frame_of", "leaves", "moment", "parse",
+    "ALWAYS", "FIELDS", "All", "Answer", "Any_", "Bits", "Columns", "Condition", "Flags", "Not", "Scalar", "Test",
+    "fields_of", "flags_of", "frame_of", "leaves", "moment", "parse",
 ]  # fmt: skip
