@@ -106,7 +106,8 @@ def _keys(inv: Inventory) -> pd.DataFrame:
     for name, dtype in _NOT_YET.items():
         out[name] = pd.Series(pd.NA, index=out.index, dtype=dtype)
     out["in_use_since"] = out[["_created", "_activated", "_seen", "_not_before"]].min(axis=1)
-    out["collectors"] = _collectors(rows, out.index)
+    out["collectors"] = _distinct(rows, "key_uid", "collector").reindex(out.index)
+    out["environments"] = _distinct(rows, "key_uid", "environment").reindex(out.index)
     out = _with_strength(out.rename_axis("subject_uid").reset_index())
     out["effective_strength_bits"] = out["security_strength_bits"]
     return out[_KEY_COLUMNS]
@@ -149,10 +150,9 @@ _KEY_COLUMNS: Final = [
     "extractable", "sensitive", "never_extractable", "always_sensitive", "needs_login", "shares_id", "is_orphan",
     "origin", "purpose", "is_exposed", "is_in_code", "is_in_head", "owner", "application",
     "environment", "data_class", "account", "region", "manager", "aliases", "replicas", "tags", "access_flags",
-    "places", "copies", "keepers", "protects", "collectors", "certificates", "is_ca_key", "is_trust_anchor",
-    "has_rotation", "rotation_period_days", "next_rotation_at",
-    "destruction_at", "in_use_since", "expires_at", "certified_until",
-    "last_rotated_at", "last_used_at", "effective_strength_bits", *_NOT_YET,
+    "places", "copies", "keepers", "protects", "collectors", "environments", "certificates", "is_ca_key",
+    "is_trust_anchor", "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "in_use_since",
+    "expires_at", "certified_until", "last_rotated_at", "last_used_at", "effective_strength_bits", *_NOT_YET,
 ]  # fmt: skip
 
 
@@ -191,15 +191,14 @@ def _certificate_facts(certificates: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _collectors(rows: pd.DataFrame, index: pd.Index[Any]) -> pd.Series[Any]:
-    pairs = rows[["key_uid", "collector"]].drop_duplicates().sort_values("collector")
+def _distinct(rows: pd.DataFrame, by: str, name: str) -> pd.Series[Any]:
+    """By subject: the distinct values of a column over its sightings, sorted; a subject with none is missing."""
+    pairs = rows[[by, name]].dropna().drop_duplicates().sort_values(name)
     # Arrow gathers a million short lists in a fraction of a second; pandas' agg(list) takes tens.
-    pairs_table = pa.table({name: pa.array(pairs[name], pa.string()) for name in pairs.columns})
-    lists = pairs_table.group_by("key_uid", use_threads=False).aggregate([("collector", "list")])
-    once = pd.Series(
-        pd.arrays.ArrowExtensionArray(lists["collector_list"].cast(TEXTS)), index=lists["key_uid"].to_pandas()
-    )
-    return once.reindex(index)
+    pairs_table = pa.table({column: pa.array(pairs[column], pa.string()) for column in pairs.columns})
+    lists = pairs_table.group_by(by, use_threads=False).aggregate([(name, "list")])
+    values = pd.arrays.ArrowExtensionArray(lists[f"{name}_list"].cast(TEXTS))
+    return pd.Series(values, index=lists[by].to_pandas())
 
 
 def _with_strength(frame: pd.DataFrame) -> pd.DataFrame:
@@ -245,6 +244,7 @@ def _certificates(inv: Inventory, keys: pd.DataFrame) -> pd.DataFrame:
     )
     out["serves"] = _objects(inv, terms.RelationKind.SERVES)
     out["serves"] = out["serves"].fillna(0).astype("Int64")
+    out["collectors"] = _distinct(inv.certificates, "certificate_uid", "collector").reindex(out.index)
     out = out.rename_axis("subject_uid").reset_index()
     validity = (out["not_after"] - out["not_before"]).dt.total_seconds() / 86_400
     out["validity_days"] = validity.astype("Float64")
@@ -259,13 +259,17 @@ _OF_THE_KEY: Final = {
     "security_strength_bits": "key_security_strength_bits",
     "quantum": "key_quantum",
     "in_use_since": "key_in_use_since",
+    "protection": "key_protection",
+    "state": "key_state",
+    "is_in_code": "key_is_in_code",
+    "is_exposed": "key_is_exposed",
 }
 _CERTIFICATE_COLUMNS: Final = [
     "subject_uid", "key_uid", "locator", "label", "subject", "issuer", "serial_number", "not_before", "not_after",
     "validity_days", "signature_algorithm", "signature_hash", "is_ca", "is_self_signed", "is_trust_anchor", "is_orphan",
     "names", "key_usage", "extended_key_usage", "account", "region", "native_state", "validation", "has_renewal",
     "renewal_state", "has_transparency", "revoked_at", "tags", "owner", "application", "environment", "data_class",
-    "places", "serves", "holds_secret", *_OF_THE_KEY.values(),
+    "places", "serves", "collectors", "holds_secret", *_OF_THE_KEY.values(),
 ]  # fmt: skip
 
 
@@ -282,9 +286,9 @@ def _tokens(tokens: pd.DataFrame) -> pd.DataFrame:
 
 
 _CREDENTIAL_COLUMNS: Final = [
-    "locator", "kind", "label", "holder", "key_uid", "encrypted_by", "account", "region", "manager", "native_state",
-    "is_active", "has_mfa", "tags", "access_flags", "owner", "application", "environment", "data_class", "replicas",
-    "versions", "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "created_at",
+    "collector", "locator", "kind", "label", "holder", "key_uid", "encrypted_by", "account", "region", "manager",
+    "native_state", "is_active", "has_mfa", "tags", "access_flags", "owner", "application", "environment", "data_class",
+    "replicas", "versions", "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "created_at",
     "last_rotated_at", "last_used_at", "last_used_service", "expires_at",
 ]  # fmt: skip
 

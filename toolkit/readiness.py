@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from toolkit import correlation, risk
-from toolkit.conditions import All, Answer, Columns, Condition, parse
+from toolkit.conditions import All, Answer, Columns, Condition, Not, parse
 from toolkit.tables import Inventory
 
 Flags = NDArray[np.bool_]
@@ -116,13 +116,10 @@ def _bound(mandate: Mandate, columns: Columns) -> Answer:
         asked.append(parse(below, subject="key"))
     if mandate.scope is not None:
         asked.append(parse({"field": "scopes", "op": "within", "value": [mandate.scope]}, subject="key"))
-    told = columns.answer(All(tuple(asked)))
-    if mandate.function == "any":
-        return told
-    yes, no = (
-        (establishes.yes, establishes.no) if mandate.function == "establishes" else (establishes.no, establishes.yes)
-    )
-    return Answer(told.yes & yes, told.no | no)
+    if mandate.function != "any":
+        establishes = risk.model().encrypts
+        asked.append(establishes if mandate.function == "establishes" else Not(establishes))
+    return columns.answer(All(tuple(asked)))
 
 
 def by_mandate(keys: pd.DataFrame, *, as_of: datetime) -> pd.DataFrame:

@@ -21,17 +21,18 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         " has_rotation is_orphan is_exposed is_in_code is_in_head is_ca_key is_trust_anchor is_public"
         " is_cross_account mixes_duties",
         time="in_use_since expires_at certified_until last_rotated_at last_used_at next_rotation_at destruction_at",
-        texts="functions collectors aliases replicas tags access_flags wrapped_by",
+        texts="functions collectors environments aliases replicas tags access_flags wrapped_by",
         scopes="scopes",
     ),
     "certificate": _fields(
         text="subject_uid key_uid locator label subject issuer serial_number signature_algorithm signature_hash"
         " key_algorithm key_parameter key_quantum account region native_state validation renewal_state owner"
-        " application environment data_class",
+        " application environment data_class key_protection key_state",
         number="serves validity_days places key_size_bits key_security_strength_bits",
-        flag="is_ca is_self_signed is_trust_anchor is_orphan holds_secret has_renewal has_transparency",
+        flag="is_ca is_self_signed is_trust_anchor is_orphan holds_secret has_renewal has_transparency key_is_in_code"
+        " key_is_exposed",
         time="not_before not_after revoked_at key_in_use_since",
-        texts="names key_usage extended_key_usage tags",
+        texts="names key_usage extended_key_usage tags collectors",
         scopes="scopes",
     ),
     "token": _fields(
@@ -42,8 +43,8 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         scopes="scopes",
     ),
     "credential": _fields(
-        text="subject_uid locator kind label holder key_uid encrypted_by account region manager native_state owner"
-        " application environment data_class last_used_service",
+        text="subject_uid collector locator kind label holder key_uid encrypted_by account region manager native_state"
+        " owner application environment data_class last_used_service",
         number="versions rotation_period_days principals administrators",
         flag="is_active has_mfa has_rotation is_public is_cross_account mixes_duties",
         time="created_at last_rotated_at last_used_at next_rotation_at expires_at destruction_at",

@@ -23,6 +23,7 @@ must hold (`require`) and what it means if it does not (`otherwise`: FAIL or WAR
     attack = ["T1552.004"]               # MITRE ATT&CK techniques
     conflicts = "…"                      # where it is known to disagree with another pack
     attestation = true                   # only a person can answer it: subject "inventory", no condition, no examples
+    attester, every_days                 # of an attestation: whose it is, and for how many days it holds
 
 A rule with a scope is judged for subjects told to be in it, NOT_APPLICABLE for those told to be out, and INDETERMINATE
 (missing: scopes) for the rest (`toolkit.scopes`). Its examples are in scope unless they name `scopes` themselves. Dates

@@ -64,6 +64,8 @@ class Rule:
     cwe: str | None
     attack: tuple[str, ...]
     conflicts: str | None
+    attester: str | None
+    every_days: int | None
     is_draft: bool
     effective_from: datetime | None
     effective_to: datetime | None
@@ -111,7 +113,8 @@ _PACK_MAY: Final = {"name", "scope", "mark", "effective_from", "effective_to"}
 _NEEDED: Final = {"id", "clause", "says", "subject", "severity", "remediation"}
 _MAY: Final = {
     "edition", "url", "mark", "scope", "is_draft", "when", "require", "otherwise", "effective_from", "effective_to",
-    "verb", "topic", "evidence", "cwe", "attack", "conflicts", "attestation", *_EXAMPLES,
+    "verb", "topic", "evidence", "cwe", "attack", "conflicts", "attestation", "attester",
+    "every_days", *_EXAMPLES,
 }  # fmt: skip
 _HANDED_DOWN: Final = ("edition", "url", "mark", "scope", "effective_from", "effective_to")
 
@@ -163,6 +166,7 @@ def _rule(table: Mapping[str, Any], where: str, status: PackStatus, never_fails:
         cwe=_coded(table, "cwe", _CWE, where),
         attack=tuple(_coded({"attack": id_}, "attack", _ATTACK, where) or "" for id_ in _texts(table, "attack", where)),
         conflicts=_text(table, "conflicts", where) if "conflicts" in table else None,
+        **_attested(table, where),
         effective_from=_day(table, "effective_from", where),
         effective_to=_day(table, "effective_to", where),
         **conditions,
@@ -185,6 +189,18 @@ def _conditions(table: Mapping[str, Any], where: str) -> dict[str, Any]:
         "when": parse_condition(table.get("when", []), subject=subject, where=f"{where}, when"),
         "require": parse_condition(table["require"], subject=subject, where=f"{where}, require"),
     }
+
+
+def _attested(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Who attests, and for how many days it holds; told of attestations only."""
+    if not table.get("attestation"):
+        if odd := {"attester", "every_days"} & table.keys():
+            raise PolicyError(f"{where}: {', '.join(sorted(odd))} is said of an attestation only")
+        return {"attester": None, "every_days": None}
+    days = table.get("every_days")
+    if days is not None and (type(days) is not int or days < 1):
+        raise PolicyError(f"{where}: every_days is a number of days, not {days!r}")
+    return {"attester": _text(table, "attester", where) if "attester" in table else None, "every_days": days}
 
 
 def _examples(table: Mapping[str, Any], where: str, otherwise: Verdict, scope: tuple[str, ...]) -> tuple[Example, ...]:
