@@ -16,7 +16,7 @@ import pytest
 
 from toolkit import policies
 from toolkit.algorithms import canonical, strength
-from toolkit.conditions import Columns, fields_of, frame_of, moment
+from toolkit.conditions import Columns, fields_of, frame_of, leaves, moment
 from toolkit.terms import Binding, PackStatus, Severity, Topic, Verdict
 
 POLICIES = Path(policies.__file__).parent
@@ -31,7 +31,7 @@ def table(name):
 
 
 KEYS, STATUSES, PERIODS = table("keys"), table("statuses"), table("cryptoperiods")["types"]
-CERTIFICATES, CLOUDS = table("certificates"), table("clouds")
+CERTIFICATES, CLOUDS, DEADLINES = table("certificates"), table("clouds"), table("deadlines")["deadlines"]
 
 
 @cache
@@ -90,20 +90,29 @@ def word(judged, rules_of):
     return {"deprecated", "unlisted"}
 
 
-def timeline(cells):
-    """The moments to ask at, each with the word that holds then: a second before and at each boundary."""
-    words, edges = cells[::2], [moment(edge) for edge in cells[1::2]]
-    asked = [(edge - SECOND, words[place]) for place, edge in enumerate(edges)]
-    asked += [(edge, words[place + 1]) for place, edge in enumerate(edges)]
-    return asked + [(day, words[sum(edge <= day for edge in edges)]) for day in FIXED]
+def edges_of(cells):
+    """The moments from which another word holds."""
+    return {moment(edge) for edge in cells[1::2]}
+
+
+def timeline(cells, others):
+    """The moments to ask at, each with the word that holds then: a second before and at each boundary of the document.
+
+    Boundaries of other keys count from today on: of what changed in the past, only what did is told by the table.
+    """
+    edges = edges_of(cells)
+    asked = edges | {edge for edge in others if edge > FIXED[0]}
+    moments = {*asked, *(edge - SECOND for edge in asked), *FIXED}
+    return [(when, cells[2 * sum(edge <= when for edge in edges)]) for when in moments]
 
 
 def expected_cells(name):
     """Every cell of a document's table: key, moment, word."""
     told = STATUSES[name]
+    others = set().union(*(edges_of(cells) for key, cells in told.items() if key != "unstated"))
     for key in KEYS:
         if key not in told.get("unstated", ()):
-            yield from ((key, when, said) for when, said in timeline(told.get(key, told["other"])))
+            yield from ((key, when, said) for when, said in timeline(told.get(key, told["other"]), others))
 
 
 @pytest.mark.parametrize("name", STATUSES)
@@ -138,6 +147,34 @@ def test_an_algorithm_of_an_unknown_name_is_not_told_to_be_approved():
     row = {"holds_secret": True, "algorithm": "Serpent", "size_bits": 256, "scopes": ["federal"]}
     judged = verdicts(pack("fips_140_3").rules, "key", [row], FIXED[0])[0]
     assert Verdict.INDETERMINATE in {verdict for rule, verdict in judged if rule.id == "approved-algorithm"}
+
+
+# ---- deadlines ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("told", DEADLINES, ids=lambda told: f"{told['pack']} {told['until']} {told['subject']}")
+def test_what_is_certified_beyond_a_deadline_is_warned_of_today(told):
+    """Facts 1.1, 1.3, 1.4: until the deadline's last second nothing is said, a second later it is; never a failure."""
+    rules_of, deadline = pack(told["pack"]), moment(told["until"]) + DAY
+    field = "not_after" if told["subject"] == "certificate" else "certified_until"
+    rules = [rule for rule in rules_of.rules if rule.require and field in fields_of(rule.require)]
+    rules = [rule for rule in rules if "before" in {test.op for test in leaves(rule.require)}]
+    for name in told["keys"]:
+        key, row = key_row(name, rules_of.scope), {"holds_secret": True, "scopes": list(rules_of.scope)}
+        if told["subject"] == "key":
+            row = {**key, "certificates": 1}
+        else:
+            row |= {f"key_{field}": key[field] for field in _OF_THE_KEY if field in key}
+        rows = [{**row, field: deadline - SECOND}, {**row, field: deadline}]
+        in_time, beyond = verdicts(rules, told["subject"], rows, FIXED[0])
+        assert {Verdict.PASS} == {verdict for _, verdict in in_time} - {Verdict.NOT_APPLICABLE}, name
+        assert Verdict.WARN in {verdict for _, verdict in beyond}, name
+        assert Verdict.FAIL not in {verdict for _, verdict in beyond}, name
+        passed = {verdict for _, verdict in verdicts(rules, told["subject"], rows, deadline)[1]}
+        assert not passed & {Verdict.FAIL, Verdict.INDETERMINATE}, name
+
+
+_OF_THE_KEY = ("algorithm", "parameter", "quantum", "size_bits", "security_strength_bits")
 
 
 # ---- cryptoperiods ------------------------------------------------------------------------------------------------
