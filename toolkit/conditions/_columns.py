@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -254,23 +255,47 @@ _DTYPES: Final[dict[str, Any]] = {
 }
 
 
-def frame_of(subject: str, rows: Sequence[Mapping[str, object]], *, where: str = "example") -> pd.DataFrame:
+def frame_of(
+    subject: str, rows: Sequence[Mapping[str, object]], *, where: str | Sequence[str] = "example"
+) -> pd.DataFrame:
     """Plain rows as a subject's frame; a field that a row does not name is unknown.
+
+    `where` is told in errors: of all rows, or of each.
 
     Raises:
         PolicyError: a row names a field that the subject does not have, or gives it a value of another type.
     """
-    known = FIELDS[subject]
-    for row in rows:
+    known, places = FIELDS[subject], [where] * len(rows) if isinstance(where, str) else where
+    for row, place in zip(rows, places, strict=True):
         for field in row.keys() - known.keys():
-            raise PolicyError(f"{where}: a {subject} has no field {field!r}", advice=f"use one of: {', '.join(known)}")
+            raise PolicyError(f"{place}: a {subject} has no field {field!r}", advice=f"use one of: {', '.join(known)}")
+    named = {field for row in rows for field in row}
     columns = {}
     for field, kind in known.items():
+        if field not in named:
+            columns[field] = _unknown(kind, len(rows)).copy()
+            continue
         values = [row.get(field) for row in rows]
         if kind == TIME:
             values = [moment(value) if isinstance(value, date) else value for value in values]
         try:
-            columns[field] = pd.Series(pd.array(values, dtype=_DTYPES[kind]))
+            columns[field] = pd.array(values, dtype=_DTYPES[kind])
         except (TypeError, ValueError, pa.ArrowException) as wrong:
-            raise PolicyError(f"{where}: {field} takes {kind}") from wrong
-    return pd.DataFrame(columns)
+            raise PolicyError(f"{_first_wrong(field, kind, rows, places)}: {field} takes {kind}") from wrong
+    return pd.DataFrame(columns, copy=False)
+
+
+@lru_cache(maxsize=64)
+def _unknown(kind: str, rows: int) -> Any:
+    return pd.array([None] * rows, dtype=_DTYPES[kind])
+
+
+def _first_wrong(field: str, kind: str, rows: Sequence[Mapping[str, object]], places: Sequence[str]) -> str:
+    """Which row has the value that its column cannot take."""
+    for row, place in zip(rows, places, strict=True):
+        value = row.get(field)
+        try:
+            pd.array([moment(value) if kind == TIME and isinstance(value, date) else value], dtype=_DTYPES[kind])
+        except (TypeError, ValueError, pa.ArrowException):
+            return place
+    return places[0] if places else "example"

@@ -41,6 +41,7 @@ a draft never FAIL: what they would fail is a WARN.
 from __future__ import annotations
 
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 
 from toolkit.errors import PolicyError
@@ -57,8 +58,18 @@ def load(path: Path) -> Pack:
         PolicyError: it cannot be read, breaks the pack format, or breaks one of its own examples.
     """
     try:
-        pack = parse(tomllib.loads(path.read_text(encoding="utf-8")), name=path.stem)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise PolicyError(f"cannot read the policy pack {path}: {wrong}") from wrong
+    return _checked(text, path)
+
+
+@lru_cache(maxsize=256)
+def _checked(text: str, path: Path) -> Pack:
+    """The same text is checked once a process."""
+    try:
+        pack = parse(tomllib.loads(text), name=path.stem)
+    except tomllib.TOMLDecodeError as wrong:
         raise PolicyError(f"cannot read the policy pack {path}: {wrong}") from wrong
     check_examples(pack)
     return pack
