@@ -150,7 +150,8 @@ _KEY_COLUMNS: Final = [
     "environment", "data_class", "account", "region", "manager", "aliases", "replicas", "tags", "access_flags",
     "places", "copies", "keepers", "protects", "collectors", "environments", "certificates", "is_ca_key",
     "is_trust_anchor", "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "in_use_since",
-    "expires_at", "certified_until", "last_rotated_at", "last_used_at", "effective_strength_bits", "wrapped_by", *_OF_ACCESS,
+    "expires_at", "certified_until", "last_rotated_at", "last_used_at", "effective_strength_bits",
+    "wrapped_by", *_OF_ACCESS,
 ]  # fmt: skip
 
 
