@@ -172,17 +172,11 @@ class KeyRows:
 
     def _of_use(self, seen: Seen) -> Iterator[tuple[str, Trouble]]:
         if isinstance(seen.last_use, Trouble):
-            yield (
-                "last_used_at",
-                seen.last_use.but(advice=f"{seen.last_use.advice or ''}; or {_CLOUDTRAIL}".strip("; ")),
-            )
+            yield "last_used_at", seen.last_use.but(advice=f"{seen.last_use.advice or ''}; or {_CLOUDTRAIL}".strip("; "))
         elif seen.last_use is None:
             yield "last_used_at", _another_account("kms:GetKeyLastUsage") if seen.is_shared else _left_out()
         elif (since := _unknown_since(seen.last_use)) is not None:
-            yield (
-                "last_used_at",
-                Trouble(GapStatus.NOT_APPLICABLE, _NOT_TRACKED.format(since=since), advice=_CLOUDTRAIL),
-            )
+            yield "last_used_at", Trouble(GapStatus.NOT_APPLICABLE, _NOT_TRACKED.format(since=since), advice=_CLOUDTRAIL)
 
 
 def _left_out() -> Trouble:
@@ -275,3 +269,5 @@ def _detail(told: Fact, store: Fact | None) -> str | None:
 
 def _utc(when: Any) -> datetime | None:
     return when.astimezone(UTC) if isinstance(when, datetime) else None
+
+
