@@ -56,7 +56,8 @@ def strength(algorithm: str | None, parameter: str | None, size_bits: int | None
         return Strength()
     facts = _data()[name]
     bits = _classical_bits(facts, parameter, size_bits)
-    return Strength(bits, _category(facts, parameter, size_bits), facts["quantum"])
+    # A name such as ML_KEM_768 says the parameter set, too.
+    return Strength(bits, _category(facts, parameter or algorithm, size_bits), facts["quantum"])
 
 
 def _classical_bits(facts: dict[str, Any], parameter: str | None, size_bits: int | None) -> int | None:
@@ -72,9 +73,14 @@ def _category(facts: dict[str, Any], parameter: str | None, size_bits: int | Non
     if facts["quantum"] == "broken":
         return 0
     if "parameter_categories" in facts:
-        found: int | None = facts["parameter_categories"].get(parameter)
-        return found
+        found: dict[str, int] = facts["parameter_categories"]
+        return {_bare(name): category for name, category in found.items()}.get(_bare(parameter or ""))
     return _at_least(facts.get("categories", ()), size_bits or 0)
+
+
+def _bare(name: str) -> str:
+    """A name without case and punctuation: SLH_DSA_SHA2_128S and SLH-DSA-SHA2-128s are one."""
+    return "".join(filter(str.isalnum, name)).casefold()
 
 
 def _at_least(steps: list[list[int]], size_bits: int) -> int | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -45,7 +46,7 @@ def subjects(inv: Inventory, mapping: scopes.Scopes = scopes.NOTHING) -> dict[st
         "key": keys,
         "certificate": _certificates(inv, keys),
         "token": _tokens(inv.tokens),
-        "credential": _credentials(inv.credentials),
+        "credential": _with_access(inv, _credentials(inv.credentials)),
         "secret": _secrets(inv.secrets),
         "inventory": _inventory(inv, keys),
     }
@@ -103,13 +104,11 @@ def _keys(inv: Inventory) -> pd.DataFrame:
         out[name] = out[name].fillna(0).astype("Int64")
     for name in ("is_ca_key", "is_trust_anchor", "is_in_code"):
         out[name] = out[name].fillna(False).astype("boolean")
-    for name, dtype in _NOT_YET.items():
-        out[name] = pd.Series(pd.NA, index=out.index, dtype=dtype)
     out["in_use_since"] = out[["_created", "_activated", "_seen", "_not_before"]].min(axis=1)
     out["collectors"] = _distinct(rows, "key_uid", "collector").reindex(out.index)
     out["environments"] = _distinct(rows, "key_uid", "environment").reindex(out.index)
     out = _with_strength(out.rename_axis("subject_uid").reset_index())
-    out["effective_strength_bits"] = out["security_strength_bits"]
+    out = _with_access(inv, _with_wrapping(inv, out))
     return out[_KEY_COLUMNS]
 
 
@@ -136,8 +135,7 @@ _FOLDS: Final = {
     "last_used_at": ("last_used_at", "max"),
     "destruction_at": ("destruction_at", "min"),
 }
-_NOT_YET: Final[dict[str, Any]] = {
-    "wrapped_by": pd.ArrowDtype(TEXTS),
+_OF_ACCESS: Final[dict[str, Any]] = {
     "principals": "Int64",
     "administrators": "Int64",
     "is_public": "boolean",
@@ -152,7 +150,8 @@ _KEY_COLUMNS: Final = [
     "environment", "data_class", "account", "region", "manager", "aliases", "replicas", "tags", "access_flags",
     "places", "copies", "keepers", "protects", "collectors", "environments", "certificates", "is_ca_key",
     "is_trust_anchor", "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "in_use_since",
-    "expires_at", "certified_until", "last_rotated_at", "last_used_at", "effective_strength_bits", *_NOT_YET,
+    "expires_at", "certified_until", "last_rotated_at", "last_used_at", "effective_strength_bits",
+    "wrapped_by", *_OF_ACCESS,
 ]  # fmt: skip
 
 
@@ -229,6 +228,62 @@ def _inventory(inv: Inventory, keys: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(read_at=pd.Series([inv.readings["started_at"].min()], dtype=pd.DatetimeTZDtype("us", "UTC")))
 
 
+def _with_access(inv: Inventory, frame: pd.DataFrame) -> pd.DataFrame:
+    """What a subject's access rows say together; a subject without any was not read, and all is unknown."""
+    rows = inv.access
+    rules = rows["function"].astype(STRING).isin(["administer", "grant", "delete"]).astype(bool)
+    uses = rows["function"].astype(STRING).isin(["use", "read"]).astype(bool)
+    groups = rows.groupby("subject_uid", observed=True)
+    facts = pd.DataFrame({"principals": groups["principal"].nunique()})
+    facts["administrators"] = rows[rules].groupby("subject_uid", observed=True)["principal"].nunique()
+    facts["administrators"] = facts["administrators"].fillna(0)
+    for name in ("is_public", "is_cross_account"):
+        # One "yes" decides; without it, one unknown leaves it open.
+        some = groups[name].max()
+        is_open = rows[name].isna().groupby(rows["subject_uid"], observed=True).any()
+        facts[name] = some.mask(is_open & ~some.fillna(False).astype(bool))
+    pairs = rows.assign(_rules=rules, _uses=uses).groupby(["subject_uid", "principal"], observed=True)
+    both = pairs[["_rules", "_uses"]].any().all(axis=1)
+    facts["mixes_duties"] = both.groupby("subject_uid").any()
+    facts = facts.astype(_OF_ACCESS).reindex(frame["subject_uid"]).set_axis(frame.index)
+    return frame.assign(**{str(name): facts[name] for name in facts.columns})
+
+
+_CATEGORY_BITS: Final = {1: 128, 2: 128, 3: 192, 4: 192, 5: 256}
+
+
+def _with_wrapping(inv: Inventory, keys: pd.DataFrame) -> pd.DataFrame:
+    """Which keys each is wrapped by, and its strength counted down the chain: the least of its own and theirs.
+
+    Unknown where any of them is. A post-quantum key counts as its category does (ML-KEM-512 as 128 bits): SP 800-57
+    part 1 r6 draft, 4.6.2.
+    """
+    own = keys["security_strength_bits"].fillna(keys["nist_quantum_category"].map(_CATEGORY_BITS))
+    bits = own.to_numpy(dtype=np.float64, na_value=np.nan)
+    wraps = inv.relations[(inv.relations["kind"] == terms.RelationKind.PROTECTS.value).to_numpy(dtype=bool)]
+    index = pd.Index(keys["subject_uid"])
+    by_place = inv.keys.drop_duplicates("locator").set_index("locator")["key_uid"]
+    inner = index.get_indexer(wraps["object"].map(by_place).astype(STRING).fillna(wraps["object"]))
+    edges = pd.DataFrame({"outer": index.get_indexer(wraps["subject_uid"]), "inner": inner})
+    edges = edges[(edges["inner"] >= 0) & (edges["inner"] != edges["outer"])].drop_duplicates()
+    unseen = edges["outer"].to_numpy() < 0
+    outer, inner = edges["outer"].to_numpy(), edges["inner"].to_numpy()
+    while len(edges):
+        less = bits.copy()
+        with np.errstate(invalid="ignore"):
+            np.minimum.at(less, inner, np.where(unseen, np.nan, bits[outer]))  # NaN, unknown, wins
+        if np.array_equal(less, bits, equal_nan=True):
+            break
+        bits = less
+    names = edges[~unseen].assign(uid=keys["subject_uid"].to_numpy()[outer[~unseen]])
+    lists = names.sort_values("uid").groupby("inner")["uid"].agg(list).reindex(range(len(keys)))
+    told = pa.array([value if isinstance(value, list) else None for value in lists], TEXTS)
+    return keys.assign(
+        effective_strength_bits=pd.array(bits, dtype="Float64").astype("Int64"),
+        wrapped_by=pd.Series(pd.arrays.ArrowExtensionArray(told), index=keys.index),
+    )
+
+
 def _objects(inv: Inventory, kind: terms.RelationKind) -> pd.Series[Any]:
     """By subject: how many things it bears on in that way."""
     some = inv.relations[inv.relations["kind"] == kind.value]
@@ -295,9 +350,7 @@ _CREDENTIAL_COLUMNS: Final = [
 
 def _credentials(credentials: pd.DataFrame) -> pd.DataFrame:
     once = credentials.drop_duplicates("credential_uid").rename(columns={"credential_uid": "subject_uid"})
-    out = once[["subject_uid", *_CREDENTIAL_COLUMNS]].reset_index(drop=True)
-    kinds = {name: kind for name, kind in _NOT_YET.items() if name != "wrapped_by"}
-    return out.assign(**{name: pd.Series(pd.NA, index=out.index, dtype=kind) for name, kind in kinds.items()})
+    return once[["subject_uid", *_CREDENTIAL_COLUMNS]].reset_index(drop=True)
 
 
 def _secrets(secrets: pd.DataFrame) -> pd.DataFrame:

@@ -74,7 +74,12 @@ class Found:
         told["verdict"] = self._verdicts(kinds["verdict"])
         told |= self._of_subjects(frames)
         texts = pa.chunked_array(self.saw_texts, pa.large_string()).combine_chunks()
-        told["saw"] = _dictionary(_joined([part.saw for part in self.parts], np.int32), texts)
+        saw = _joined([part.saw for part in self.parts], np.int32)
+        # Two subjects may have the same fields, and then the same texts.
+        once = texts.dictionary_encode()
+        if len(once.dictionary) < len(texts):
+            saw = once.indices.to_numpy()[saw]
+        told["saw"] = _categorical(saw, pd.arrays.ArrowStringArray(pa.chunked_array([once.dictionary])))
         lists = pa.array([list(names) for names in self.missing], TEXTS)
         told["missing"] = _dictionary(_joined([part.missing for part in self.parts], np.int16), lists)
         return pd.DataFrame({column.name: told[column.name] for column in COLUMNS["findings"]}, copy=False)
@@ -137,7 +142,7 @@ def _joined(arrays: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
 
 
 def _dictionary(codes: NDArray[Any], values: pa.Array) -> pd.Series[Any]:
-    """Codes and what they mean, as Arrow holds them: pandas' categories would be hashed, and these are many."""
+    """Codes and what they mean, as Arrow holds them: pandas has no categories that are lists."""
     array = pa.DictionaryArray.from_arrays(pa.array(codes), values)
     return pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([array])))
 
