@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from urllib.parse import quote
 
 import botocore.session
@@ -12,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors._aws.policy import Document, Malformed, parse, services, table
-from collectors._aws.policy.actions import Function
 from collectors._aws.policy.conditions import holds, operator
 from collectors._aws.policy.grammar import Condition
 from collectors._aws.policy.patterns import matcher
+from toolkit.terms import AccessFunction
 
 ONE = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
 
@@ -266,6 +267,7 @@ def test_policy_variables_are_filled_in_and_their_wildcards_are_literal():
 # The table of actions, against botocore's service models
 
 
+@cache
 def model(service: str):
     """A service's model."""
     return botocore.session.get_session().get_service_model(service)
@@ -296,7 +298,7 @@ def test_of_larger_services_what_concerns_keys_has_a_function(service, words):
 @pytest.mark.parametrize("service", services())
 def test_each_action_has_one_function(service):
     """The functions are a partition."""
-    masks = [table(service).functions[function] for function in Function]
+    masks = [table(service).functions[function] for function in AccessFunction]
     assert table(service).everything == sum(masks)
     assert all(one & other == 0 for n, one in enumerate(masks) for other in masks[n + 1 :])
 

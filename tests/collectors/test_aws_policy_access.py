@@ -88,7 +88,7 @@ def test_iam_gives_what_the_key_policy_entrusts_and_nothing_without():
     """The default key policy: the account's IAM decides; without it a policy of everything gives nothing."""
     mine = policy(allow("*"))
     entries = told(policy(TRUST), ann=mine)
-    assert {(function, "iam-policy", f"{ANN}#inline") for function in ("use", "administer", "grant", "delete", "read")} == ways(entries, ANN)  # fmt: skip
+    assert {(function, "identity-policy", f"{ANN}#inline") for function in ("use", "administer", "grant", "delete", "read")} == ways(entries, ANN)  # fmt: skip
     assert set() == ways(entries, APP)
     assert () == told(policy(allow("kms:*", {"AWS": FAR}, Resource=[])), ann=mine)
     part = told(policy(allow("kms:Decrypt", {"AWS": OWN})), ann=mine)
@@ -106,11 +106,11 @@ def test_groups_managed_policies_and_boundaries_count():
     role = {"AttachedManagedPolicies": [{"PolicyName": "keys", "PolicyArn": arn}]}
     managed = [{"Arn": arn, "PolicyVersionList": versions}, limit]
     entries = told(policy(TRUST), groups=["crew"], crew=policy(allow("kms:Decrypt")), role=role, managed=managed)
-    assert {("use", "iam-policy", f"arn:aws:iam::{OWN}:group/crew#g")} == ways(entries, ANN)
+    assert {("use", "identity-policy", f"arn:aws:iam::{OWN}:group/crew#g")} == ways(entries, ANN)
     assert [(("kms:Sign",), arn)] == [(one.actions, one.source) for one in entries if one.principal == APP]
     bounded = {**role, "PermissionsBoundary": {"PermissionsBoundaryArn": f"{arn}-limit"}}
     both = told(policy(TRUST, allow(["kms:Sign", "kms:Decrypt"], {"AWS": APP})), role=bounded, managed=managed)
-    assert [(("kms:Decrypt",), "key-policy")] == [(one.actions, one.via) for one in both if one.principal == APP]
+    assert [(("kms:Decrypt",), "resource-policy")] == [(one.actions, one.via) for one in both if one.principal == APP]
 
 
 def test_a_policy_that_was_not_in_the_answer_makes_its_identity_uncertain():

@@ -40,7 +40,7 @@ situations = {
     "action": st.sampled_from(ACTIONS),
     "key_policy": universe.documents(has_principal=True),
     "own": st.lists(universe.documents(has_principal=False), max_size=2),
-    "boundary": st.none() | st.none() | universe.documents(has_principal=False),
+    "boundary": st.none() | universe.documents(has_principal=False),
     "scps": st.lists(universe.documents(has_principal=False), max_size=1),
 }
 WORDS = {"?": Outcome.UNKNOWN, "ALLOW": Outcome.ALLOW, "DENY": Outcome.DENY}
@@ -165,6 +165,16 @@ def test_a_boundary_limits_what_a_role_gets_by_name_and_not_what_a_user_gets():
     assert Outcome.ALLOW is asked(session, "kms:Decrypt", {}, policy(allow({"AWS": session})), boundary=NOTHING).outcome
     assert Outcome.DENY is asked(session, "kms:Decrypt", {}, policy(allow({"AWS": APP})), boundary=NOTHING).outcome
     assert Outcome.ALLOW is asked(session, "kms:Decrypt", {}, policy(allow({"AWS": APP}))).outcome
+
+
+@pytest.mark.parametrize("who", [ANN, APP])
+def test_a_boundary_a_session_and_each_level_of_scps_limit_what_iam_gives(who):
+    """IAM user guide, "Policy evaluation logic": what IAM gives is what all of them allow."""
+    trust, nothing, everything = policy(allow({"AWS": ROOT})), parse(json.dumps(NOTHING)), parse(json.dumps(EVERYTHING))
+    for limits in ({"boundary": NOTHING}, {"scps": [EVERYTHING, NOTHING]}, {"session": (nothing,)}):
+        assert Outcome.DENY is asked(who, "kms:Decrypt", {}, trust, [EVERYTHING], **limits).outcome
+    whole = {"boundary": EVERYTHING, "scps": [EVERYTHING, EVERYTHING], "session": (everything,)}
+    assert Outcome.ALLOW is asked(who, "kms:Decrypt", {}, trust, [EVERYTHING], **whole).outcome
 
 
 def test_not_principal_with_deny_spares_only_who_is_listed_with_the_account():

@@ -14,11 +14,15 @@ import pytest
 
 from toolkit import comparison, quality
 from toolkit.errors import ConfigError
-from toolkit.model import Certificate, Gap, Key, Reading, Secret, Token, Usage
+from toolkit.model import Access, Certificate, Credential, Gap, Key, Reading, Relation, Secret, Token, Usage
 from toolkit.quality import contract
 from toolkit.quality.contract import Check
-from toolkit.tables import COLUMNS, ROW_TABLES, TEXT, TEXTS, Builder, Column, Inventory
+from toolkit.tables import COLUMNS, ROW_TABLES, RUN_TABLES, TEXT, TEXTS, Builder, Column, Inventory
+from toolkit.tables.columns import FLAG, INT, REAL, TIME
 from toolkit.terms import (
+    AccessFunction,
+    AccessVia,
+    CredentialKind,
     GapScope,
     GapStatus,
     KeyFunction,
@@ -27,8 +31,10 @@ from toolkit.terms import (
     KeyType,
     Liveness,
     Origin,
+    PrincipalKind,
     Protection,
     ReadingStatus,
+    RelationKind,
     Severity,
 )
 
@@ -36,7 +42,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 THEN = NOW - timedelta(days=3)
 HEX = "0f" * 32
 A, B = "file:///a/", "file:///b/"
-TABLES = ("keys", "certificates", "tokens", "secrets", "usages", "gaps")
+TABLES = tuple(table for table in RUN_TABLES if table != "readings")
 Mutation = Callable[[Inventory], Inventory]
 
 
@@ -91,7 +97,33 @@ def rows(target: str) -> dict[str, object]:
         **place, locator=target + "k.pem", scope=GapScope.FIELD, status=GapStatus.DENIED, reason="refused",
         field="state", code="E1", permission="read", advice="ask",
     )  # fmt: skip
-    return dict(zip(TABLES, (key, certificate, token, secret, usage, gap), strict=True))
+    credential = Credential(
+        credential_uid="keeper:" + HEX, **place, locator="arn:x:c", kind=CredentialKind.SECRET, key_uid="spki:" + HEX,
+        encrypted_by="keeper:" + HEX,
+    )  # fmt: skip
+    access = Access(
+        subject_uid="keeper:" + HEX, **place, locator="arn:x:k", principal="arn:x:p", function=AccessFunction.USE,
+        principal_kind=PrincipalKind.ROLE, via=AccessVia.GRANT,
+    )  # fmt: skip
+    relation = Relation(
+        subject_uid="keeper:" + HEX, **place, locator="arn:x:k", kind=RelationKind.PROTECTS, object="arn:x:o"
+    )
+    made = (key, certificate, token, credential, secret, access, relation, usage, gap)
+    return {table: complete(table, row) for table, row in zip(TABLES, made, strict=True)}
+
+
+_FILLERS = {TEXT: "x", TEXTS: ("x",), INT: 9, FLAG: True, TIME: NOW, REAL: 0.5}
+
+
+def complete(table: str, row: object) -> object:
+    """The row with every column known: what it does not say is filled by the column's kind."""
+    fill = {
+        column.name: {"JSON": '{"a": 1}', "hex": HEX}.get(column.unit)
+        or (next(iter(column.kind)) if isinstance(column.kind, type) else _FILLERS[column.kind])
+        for column in COLUMNS[table]
+        if getattr(row, column.name) is None
+    }
+    return dataclasses.replace(row, **fill)
 
 
 def good(*tables: str) -> Inventory:

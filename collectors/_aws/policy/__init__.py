@@ -15,7 +15,7 @@ Malformed(reason='no Statement', where='document')
 from __future__ import annotations
 
 from collectors._aws.policy.access import Resolver
-from collectors._aws.policy.actions import Function, services, table
+from collectors._aws.policy.actions import services, table
 from collectors._aws.policy.entries import Access
 from collectors._aws.policy.evaluation import Attached, Decision, Outcome, Policies, Reason, Request, decide
 from collectors._aws.policy.flags import Flag, FlagId, flags
@@ -25,7 +25,7 @@ from collectors._aws.policy.identities import Account, Identity
 from collectors._aws.policy.principals import Caller, Kind
 
 __all__ = [
-    "Access", "Account", "Attached", "Caller", "Decision", "Document", "Flag", "FlagId", "Function", "Grant",
+    "Access", "Account", "Attached", "Caller", "Decision", "Document", "Flag", "FlagId", "Grant",
     "Identity", "Kind", "Malformed", "Outcome", "Policies", "Policy", "Reason", "Request", "Resolver", "decide",
     "flags", "parse", "services", "table",
 ]  # fmt: skip

@@ -18,8 +18,8 @@ evaluation logic".
 >>> policy = parse('{"Statement": {"Sid": "lend", "Effect": "Allow", "Principal": {"AWS": "444455556666"},'
 ...                ' "Action": "kms:Decrypt", "Resource": "*"}}')
 >>> told = Resolver("111122223333").who_may("arn:aws:kms:eu-west-1:111122223333:key/1", policy=policy)
->>> [(one.principal, str(one.function), one.via, one.source, one.is_cross_account) for one in told]
-[('arn:aws:iam::444455556666:root', 'use', 'key-policy', 'lend', True)]
+>>> [(one.principal, str(one.function), str(one.via), one.source, one.is_cross_account) for one in told]
+[('arn:aws:iam::444455556666:root', 'use', 'resource-policy', 'lend', True)]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Final
 
 from collectors._aws.policy.actions import table
 from collectors._aws.policy.conditions import Context, Known
-from collectors._aws.policy.entries import GRANT, IAM_POLICY, KEY_POLICY, PEOPLE, Access, Writer
+from collectors._aws.policy.entries import PEOPLE, Access, Writer
 from collectors._aws.policy.evaluation import NOT_READ
 from collectors._aws.policy.grammar import Document, Malformed, Policy, Statement
 from collectors._aws.policy.grants import Grant
@@ -38,8 +38,10 @@ from collectors._aws.policy.identities import Account, Identity
 from collectors._aws.policy.limits import Limit, Masked, Term, ceiling, denials, effects, masked, terms
 from collectors._aws.policy.patterns import matcher
 from collectors._aws.policy.principals import Caller, Kind, means, split
+from toolkit.terms import AccessVia
 
 _NONE: Final = Document("2012-10-17", (), "")
+_MOST: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class _Trust:
 
     entrusted: tuple[Term, ...]
     denying: tuple[Masked, ...]
+
+    @property
+    def is_special(self) -> bool:
+        """Whether what is denied depends on which key it is."""
+        return any(one.statement.resources != ("*",) or one.statement.has_variables for one in self.denying)
 
 
 class Resolver:
@@ -109,16 +116,18 @@ class Resolver:
     ) -> tuple[Access, ...]:
         """Everyone who may do something with a key, and how. `context` is what is known of every request (its tags)."""
         policy = (NOT_READ if self.table.needs_resource_policy else _NONE) if policy is None else policy
+        if len(self._kept) > _MOST:
+            self._kept.clear()
+            self._masked.clear()
         if policy not in self._masked:
             self._masked[policy] = masked(policy, "", self.table)
         statements, place = self._masked[policy], self._place(arn, context or {})
         is_special = any(one.statement.resources != ("*",) or one.statement.has_variables for one in statements)
         shape = (policy, place.fits, place.fixed, arn if is_special else "")
         if shape not in self._kept:
-            by_name = [entry for one in statements for entry in self._of_statement(one, statements, place)]
             trust = self._trust(policy, statements, place)
-            own = [entry for who in self._people for entry in self._of_person(who, trust, place)]
-            self._kept[shape] = tuple(by_name + own)
+            by_name = (entry for one in statements for entry in self._of_statement(one, trust, place))
+            self._kept[shape] = (*by_name, *self._of_people(trust, place))
         given = [entry for grant in grants for entry in self._of_grant(grant, statements, place)]
         return (*self._kept[shape], *given) if given else self._kept[shape]
 
@@ -148,10 +157,19 @@ class Resolver:
 
     # What a statement of the key's policy gives
 
-    def _of_statement(self, one: Masked, statements: Sequence[Masked], place: _Place) -> list[Access]:
-        found: list[Access] = []
+    def _of_statement(self, one: Masked, trust: _Trust, place: _Place) -> tuple[Access, ...]:
         if not one.statement.allows:
-            return found
+            return ()
+        # Equal statements beside equal denials give the same in every policy: "Enable IAM User Permissions" foremost.
+        shape = (_content(one.statement), one.actions, id(trust), place.fits, place.fixed, place.arn)
+        if one.statement.resources == ("*",) and not trust.is_special and not one.statement.has_variables:
+            shape = (*shape[:-1], "")
+        if shape not in self._kept:
+            self._kept[shape] = tuple(self._named(one, trust.denying, place))
+        return self._kept[shape]
+
+    def _named(self, one: Masked, statements: Sequence[Masked], place: _Place) -> list[Access]:
+        found: list[Access] = []
         for caller, is_clear in self._callers(one.statement):
             context = _context(caller, place, self.account_id)
             given = terms(effects([one], place.arn, context, _constantly(is_clear), allows=True))
@@ -163,7 +181,9 @@ class Resolver:
                 limits += self._own_limits(caller, who, place, is_ceiling=caller.kind is Kind.ROLE)
             named = one.statement.principals
             extra = (f"NotPrincipal {named}",) if one.statement.is_not_principal else ()
-            found += self._writer.written(caller, KEY_POLICY, given, limits, is_certain=is_certain, extra=extra)
+            found += self._writer.written(
+                caller, AccessVia.RESOURCE_POLICY, given, limits, is_certain=is_certain, extra=extra
+            )
         return found
 
     def _callers(self, statement: Statement) -> Iterator[tuple[Caller, Known]]:
@@ -227,16 +247,21 @@ class Resolver:
         said = tuple((one.actions, _content(one.statement)) for one in denying)
         return self._trusts.setdefault((tuple(entrusted), said), _Trust(tuple(entrusted), denying))
 
+    def _of_people(self, trust: _Trust, place: _Place) -> tuple[Access, ...]:
+        shape = (id(trust), place.fits, place.fixed, place.arn if trust.is_special else "")
+        if shape not in self._kept:
+            self._kept[shape] = tuple(e for who in self._people for e in self._of_person(who, trust, place))
+        return self._kept[shape]
+
     def _of_person(self, who: _Person, trust: _Trust, place: _Place) -> tuple[Access, ...]:
         if not who.own:
             return ()
-        is_special = any(one.statement.resources != ("*",) for one in trust.denying)
         shape = (
             who.identity.caller.arn,
             id(trust),
             who.words & place.fits,
             place.fixed,
-            place.arn if is_special else "",
+            place.arn if trust.is_special else "",
         )
         if shape not in self._kept:
             self._kept[shape] = tuple(self._written_for(who, trust, place))
@@ -256,7 +281,7 @@ class Resolver:
         meant = _meaning(caller, self.account_id)
         limits = denials(effects(trust.denying, place.arn, context, meant, allows=False))
         limits += self._own_limits(caller, who, place, is_ceiling=True)
-        return self._writer.written(caller, IAM_POLICY, given, limits, is_certain=who.is_readable)
+        return self._writer.written(caller, AccessVia.IDENTITY_POLICY, given, limits, is_certain=who.is_readable)
 
     # What grants give
 
@@ -283,7 +308,7 @@ class Resolver:
             is_certain &= who is not None and who.is_readable and who.identity.boundary is None
             limits += self._own_limits(caller, who, place, is_ceiling=False)
         return self._writer.written(
-            caller, GRANT, [Term(grant.grant_id, actions, (), True)], limits, is_certain=is_certain,
+            caller, AccessVia.GRANT, [Term(grant.grant_id, actions, (), True)], limits, is_certain=is_certain,
             extra=grant.conditions,
         )  # fmt: skip
 
@@ -293,7 +318,15 @@ def _all_read(policies: Sequence[Policy | None]) -> bool:
 
 
 def _content(one: Statement) -> Hashable:
-    return (one.name, str(one.principals), one.is_not_principal, one.conditions, one.resources, one.is_not_resource)
+    return (
+        one.name,
+        one.principals,
+        one.is_not_principal,
+        one.conditions,
+        one.resources,
+        one.is_not_resource,
+        one.has_variables,
+    )
 
 
 def _constantly(answer: Known) -> Callable[[Statement], Known]:

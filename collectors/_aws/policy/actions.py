@@ -14,22 +14,12 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from collectors._aws.policy.patterns import matcher
-
-
-class Function(StrEnum):
-    """What an action is for."""
-
-    USE = "use"
-    ADMINISTER = "administer"
-    GRANT = "grant"
-    DELETE = "delete"
-    READ = "read"
+from toolkit.terms import AccessFunction
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,13 +28,14 @@ class Table:
 
     service: str
     actions: tuple[str, ...]
-    functions: dict[Function, int]
+    functions: dict[AccessFunction, int]
     on_resource: int
     cross_account: int
     needs_resource_policy: bool
     operations: dict[str, tuple[str, ...]]
     only_permissions: tuple[str, ...]
     _masks: dict[tuple[tuple[str, ...], bool], int] = field(default_factory=dict)
+    _names: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def everything(self) -> int:
@@ -63,9 +54,12 @@ class Table:
 
     def names(self, mask: int) -> tuple[str, ...]:
         """The actions of a mask, sorted."""
-        return tuple(action for n, action in enumerate(self.actions) if mask >> n & 1)
+        found = self._names.get(mask)
+        if found is None:
+            found = self._names[mask] = tuple(action for n, action in enumerate(self.actions) if mask >> n & 1)
+        return found
 
-    def function(self, action: str) -> Function | None:
+    def function(self, action: str) -> AccessFunction | None:
         """What an action is for; None if the table does not know it."""
         bit = self.mask((action,))
         return next((function for function, mask in self.functions.items() if bit and mask & bit == bit), None)
@@ -75,7 +69,7 @@ class Table:
 def table(service: str) -> Table:
     """A service's table; the name is the prefix of its actions."""
     data = _data()[service]
-    actions = tuple(sorted(f"{service}:{name}" for function in Function for name in data.get(function.value, ())))
+    actions = tuple(sorted(f"{service}:{name}" for function in AccessFunction for name in data.get(function.value, ())))
     bits = {action: 1 << n for n, action in enumerate(actions)}
 
     def mask(name: str) -> int:
@@ -85,7 +79,7 @@ def table(service: str) -> Table:
     return Table(
         service=service,
         actions=actions,
-        functions={function: mask(function.value) for function in Function},
+        functions={function: mask(function.value) for function in AccessFunction},
         on_resource=everything & ~mask("not_on_resource"),
         cross_account=mask("cross_account") if "cross_account" in data else everything,
         needs_resource_policy=data.get("needs_resource_policy", False),

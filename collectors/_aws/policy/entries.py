@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from collectors._aws.policy.actions import Function, Table
+from collectors._aws.policy.actions import Table
 from collectors._aws.policy.conditions import Known
 from collectors._aws.policy.limits import Conditions, Limit, Term, split
 from collectors._aws.policy.meaning import accounts_of, is_limited, is_within_organisation, needs_mfa
 from collectors._aws.policy.principals import Caller, Kind
+from toolkit.terms import AccessFunction, AccessVia, PrincipalKind
 
-KEY_POLICY: Final = "key-policy"
-IAM_POLICY: Final = "iam-policy"
-GRANT: Final = "grant"
+# A session acts as its role; a name that is no principal's is not known to be anyone's.
+_KINDS: Final = {Kind.SESSION: PrincipalKind.ROLE, Kind.UNCLEAR: PrincipalKind.UNKNOWN}
 PEOPLE: Final = (Kind.USER, Kind.ROLE, Kind.SESSION, Kind.ACCOUNT)
 
 
@@ -27,10 +27,10 @@ class Access:
     """
 
     principal: str
-    principal_kind: Kind
-    function: Function
+    principal_kind: PrincipalKind
+    function: AccessFunction
     actions: tuple[str, ...]
-    via: str
+    via: AccessVia
     source: str
     conditions: tuple[str, ...] = ()
     is_cross_account: bool = False
@@ -51,7 +51,7 @@ class Writer:
     def written(
         self,
         caller: Caller,
-        via: str,
+        via: AccessVia,
         given: Iterable[Term],
         limits: Sequence[Limit],
         *,
@@ -72,7 +72,14 @@ class Writer:
         return caller.account == self.account_id or caller.kind not in PEOPLE
 
     def _draft(
-        self, caller: Caller, via: str, term: Term, why: tuple[Limit, ...], *, is_certain: bool, extra: tuple[str, ...]
+        self,
+        caller: Caller,
+        via: AccessVia,
+        term: Term,
+        why: tuple[Limit, ...],
+        *,
+        is_certain: bool,
+        extra: tuple[str, ...],
     ) -> Access:
         texts = (*extra, *(str(test) for test in term.conditions), *(limit.text for limit in why))
         positive: Conditions = (*term.conditions, *(t for limit in why if not limit.is_deny for t in limit.conditions))
@@ -81,8 +88,8 @@ class Writer:
         is_kept = any(limit.spares_some for limit in why) or is_limited(positive, denying)
         return Access(
             principal=name_of(caller),
-            principal_kind=caller.kind,
-            function=Function.READ,
+            principal_kind=_KINDS.get(caller.kind) or PrincipalKind(caller.kind.value),
+            function=AccessFunction.READ,
             actions=(),
             via=via,
             source=term.source,
@@ -107,7 +114,7 @@ class Writer:
                 yield _filled(draft, function, names)
 
 
-def _filled(draft: Access, function: Function, names: tuple[str, ...]) -> Access:
+def _filled(draft: Access, function: AccessFunction, names: tuple[str, ...]) -> Access:
     return Access(
         draft.principal, draft.principal_kind, function, names, draft.via, draft.source, draft.conditions,
         draft.is_cross_account, draft.is_public, draft.is_wildcard, draft.is_in_organisation, draft.needs_mfa,

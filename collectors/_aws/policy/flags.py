@@ -17,11 +17,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from collectors._aws.policy.actions import Function
-from collectors._aws.policy.entries import KEY_POLICY, Access
+from collectors._aws.policy.entries import Access
 from collectors._aws.policy.grammar import Document, Policy
 from collectors._aws.policy.grants import Grant
 from collectors._aws.policy.principals import Caller, Kind
+from toolkit.terms import AccessFunction, PrincipalKind
 
 
 class FlagId(StrEnum):
@@ -50,7 +50,7 @@ class Flag:
     principals: tuple[str, ...] = ()
 
 
-_HUMAN: Final = (Kind.USER, Kind.ROLE, Kind.SESSION, Kind.ACCOUNT, Kind.PUBLIC)
+_HUMAN: Final = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.ACCOUNT, PrincipalKind.PUBLIC)
 
 
 def flags(
@@ -81,8 +81,9 @@ def _of_access(access: Sequence[Access], account_id: str, trusted: frozenset[str
     root = f"arn:aws:iam::{account_id}:root"
 
     def foreign(one: Access) -> bool:
-        is_trusted = Caller.of(one.principal).account in trusted or one.is_in_organisation
-        return one.is_cross_account and not one.is_public and not is_trusted
+        if not one.is_cross_account or one.is_public or one.is_in_organisation:
+            return False
+        return Caller.of(one.principal).account not in trusted
 
     yield from _if_any(
         FlagId.PUBLIC, access, lambda one: one.is_public,
@@ -92,17 +93,17 @@ def _of_access(access: Sequence[Access], account_id: str, trusted: frozenset[str
     yield from _if_any(FlagId.WILDCARD, access, lambda one: one.is_wildcard, "a statement names everyone")
     yield from _if_any(FlagId.CROSS_ACCOUNT, access, foreign, "principals of other accounts may")
     yield from _if_any(
-        FlagId.WHOLE_ACCOUNT, access, lambda one: foreign(one) and one.principal_kind is Kind.ACCOUNT,
+        FlagId.WHOLE_ACCOUNT, access, lambda one: foreign(one) and one.principal_kind is PrincipalKind.ACCOUNT,
         "the administrators of another account decide who may",
     )  # fmt: skip
-    users = _principals(access, lambda one: one.function is Function.USE)
-    both = users & _principals(access, lambda one: one.function is Function.ADMINISTER)
+    users = _principals(access, lambda one: one.function is AccessFunction.USE)
+    both = users & _principals(access, lambda one: one.function is AccessFunction.ADMINISTER)
     # The root user may everything the policy gives its account, in every key with the default policy.
     if told := sorted(name for name in both - {root, "*"} if Caller.of(name).kind is not Kind.SERVICE):
         yield Flag(FlagId.DUTIES, "the same principal may use the key and administer it", tuple(told))
     yield from _if_any(
         FlagId.NO_MFA, access,
-        lambda one: one.function is Function.DELETE and one.needs_mfa is False and one.principal_kind in _HUMAN,
+        lambda one: one.function is AccessFunction.DELETE and one.needs_mfa is False and one.principal_kind in _HUMAN,
         "key material may be destroyed without multi-factor authentication",
     )  # fmt: skip
     yield from _if_any(
@@ -157,5 +158,5 @@ def _of_policy(policy: Policy | None, account_id: str, known: Collection[str]) -
     names = {account_id, f"arn:aws:iam::{account_id}:root"}
     entrusting = [one.name for word, one in named if word in names and one.allows and not one.is_not_principal]
     if entrusting:
-        reason = f"the account's IAM policies decide too ({KEY_POLICY}: {', '.join(dict.fromkeys(entrusting))})"
+        reason = f"the account's IAM policies decide too (statements: {', '.join(dict.fromkeys(entrusting))})"
         yield Flag(FlagId.DELEGATES_TO_IAM, reason, (f"arn:aws:iam::{account_id}:root",))

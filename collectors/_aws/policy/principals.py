@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from collectors._aws.policy.conditions import Context, Known, all_of, any_of, negated
@@ -39,6 +40,7 @@ class Kind(StrEnum):
     UNCLEAR = "unclear"
 
 
+@lru_cache(maxsize=65_536)
 def split(arn: str) -> tuple[Kind, str | None]:
     """What kind of principal a policy names, and its account where it tells one."""
     if arn == "*":
