@@ -21,7 +21,7 @@ _USUAL: Final[dict[str, tuple[str, ...]]] = {
 
 
 class Tagging:
-    """Which tags mean what. `names` are pairs `owner=Squad`, before the usual names of that field; case is no matter."""
+    """Which tags mean what. `names` are pairs `owner=Squad`, before a field's usual names; case is no matter."""
 
     def __init__(self, names: tuple[str, ...] = ()) -> None:
         self._names = {field: list(usual) for field, usual in _USUAL.items()}

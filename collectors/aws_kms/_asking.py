@@ -76,7 +76,9 @@ class Questions:
         elif seen.is_provided:
             return seen
         if self._wanted.policies and not seen.is_shared:
-            seen.policy = attempt(place.ask, "kms", "GetKeyPolicy", {"KeyId": arn, "PolicyName": "default"}, keep=_policy)
+            seen.policy = attempt(
+                place.ask, "kms", "GetKeyPolicy", {"KeyId": arn, "PolicyName": "default"}, keep=_policy
+            )
         # Of a key that cannot be described, each question is put: what does not apply says so itself.
         if self._wanted.rotation and (not seen.told or rotates_by_itself(seen.told)):
             seen.rotation = attempt(place.ask, "kms", "GetKeyRotationStatus", {"KeyId": arn}, keep=whole)

@@ -86,7 +86,7 @@ _STATES: Final[dict[str, tuple[KeyState, str]]] = {
     ),
     "PendingDeletion": (KeyState.DEACTIVATED, "it waits for its destruction; nothing can be done with it"),
     "PendingReplicaDeletion": (
-        KeyState.DEACTIVATED, "it waits for the destruction of its replicas, then for its own; nothing can be done with it",
+        KeyState.DEACTIVATED, "its replicas must be destroyed first, then it will be; nothing can be done with it",
     ),
 }  # fmt: skip
 
@@ -137,7 +137,7 @@ def custody(native: str | None, partition: str) -> Custody:
 
 
 def rotates_by_itself(metadata: dict[str, object]) -> bool:
-    """Whether automatic rotation can apply: symmetric encryption keys whose material KMS made ("Rotate AWS KMS keys")."""
+    """Whether automatic rotation can apply: to symmetric encryption keys whose material KMS made."""
     return metadata.get("KeySpec") == "SYMMETRIC_DEFAULT" and metadata.get("Origin") == "AWS_KMS"
 
 

@@ -40,12 +40,20 @@ _TOLD: Final = (
 )  # fmt: skip
 
 
+# What a key that cannot be described lacks, and one whose rotation status cannot be read.
+_FROM_METADATA: Final = (
+    "state", "native_state", "algorithm", "size_bits", "functions", "purpose", "protection", "origin", "manager",
+    "replicas", "created_at",
+)  # fmt: skip
+_FROM_ROTATION: Final = ("has_rotation", "rotation_period_days", "next_rotation_at")
+
+
 class KeyRows:
     """Makes the rows of one place's keys."""
 
     def __init__(self, place: Place, wanted: Wanted, lists: Lists, tagging: Tagging) -> None:
         self._place, self._wanted, self._lists, self._tagging = place, wanted, lists, tagging
-        self._where = {"collector": place.target.collector, "target": place.target.locator}
+        self._where: Fact = {"collector": place.target.collector, "target": place.target.locator}
 
     def rows(self, seen: Seen, *, flags: tuple[str, ...] | None, store: Fact | None) -> Iterator[Row]:
         """The key, then its Usage rows, then what is missing. A key that is gone is told by its Gap alone."""
@@ -116,7 +124,7 @@ class KeyRows:
         return self._tagging.facts(self._lists.tags.get(seen.arn, {}))
 
     def _usages(self, seen: Seen, key: Key) -> Iterator[Usage]:
-        where = {**self._where, "key_uid": key.key_uid, "locator": key.locator, "account": key.account,
+        where: Fact = {**self._where, "key_uid": key.key_uid, "locator": key.locator, "account": key.account,
                  "region": key.region}  # fmt: skip
         for one in _rotations(seen):
             how = {"AUTOMATIC": "automatic", "ON_DEMAND": "on demand"}.get(str(one.get("RotationType")))
@@ -134,12 +142,12 @@ class KeyRows:
 
     def _missing(self, seen: Seen, key: Key) -> Iterator[tuple[str, Trouble]]:
         if isinstance(seen.metadata, Trouble):
-            yield "state", seen.metadata
+            yield from ((name, seen.metadata) for name in _FROM_METADATA if getattr(key, name) is None)
         elif key.protection is None:
-            yield "protection", Trouble(GapStatus.NOT_ASKED, key.reasons[2] if key.reasons else "", advice=_EXTERNAL)
-        if isinstance(seen.public_key, Trouble) and seen.public_key.status is not GapStatus.NOT_APPLICABLE:
-            yield "spki_sha256", seen.public_key
-        elif isinstance(seen.public_key, Trouble) and key.key_type is KeyType.PRIVATE_KEY:
+            why = meaning.custody(seen.told.get("Origin"), self._place.partition).why
+            yield "protection", Trouble(GapStatus.NOT_ASKED, why, advice=_EXTERNAL)
+        # That it has none is an answer, of a key that could not be described.
+        if isinstance(seen.public_key, Trouble) and not (_is_inapplicable(seen.public_key) and not seen.told):
             yield "spki_sha256", seen.public_key
         if seen.is_provided:
             yield "access_flags", Trouble(GapStatus.NOT_ASKED, _ITS_OWN)
@@ -151,7 +159,8 @@ class KeyRows:
 
     def _of_rotation(self, seen: Seen) -> Iterator[tuple[str, Trouble]]:
         if isinstance(seen.rotation, Trouble):
-            yield "has_rotation", seen.rotation
+            named = _FROM_ROTATION[:1] if _is_inapplicable(seen.rotation) else _FROM_ROTATION
+            yield from ((name, seen.rotation) for name in named)
         elif seen.rotation is None:
             is_asked_for = seen.told and not meaning.rotates_by_itself(seen.told)
             yield "has_rotation", _not_applicable(_NOT_MADE) if is_asked_for else _left_out()
@@ -172,11 +181,21 @@ class KeyRows:
 
     def _of_use(self, seen: Seen) -> Iterator[tuple[str, Trouble]]:
         if isinstance(seen.last_use, Trouble):
-            yield "last_used_at", seen.last_use.but(advice=f"{seen.last_use.advice or ''}; or {_CLOUDTRAIL}".strip("; "))
+            yield (
+                "last_used_at",
+                seen.last_use.but(advice=f"{seen.last_use.advice or ''}; or {_CLOUDTRAIL}".strip("; ")),
+            )
         elif seen.last_use is None:
             yield "last_used_at", _another_account("kms:GetKeyLastUsage") if seen.is_shared else _left_out()
         elif (since := _unknown_since(seen.last_use)) is not None:
-            yield "last_used_at", Trouble(GapStatus.NOT_APPLICABLE, _NOT_TRACKED.format(since=since), advice=_CLOUDTRAIL)
+            yield (
+                "last_used_at",
+                Trouble(GapStatus.NOT_APPLICABLE, _NOT_TRACKED.format(since=since), advice=_CLOUDTRAIL),
+            )
+
+
+def _is_inapplicable(trouble: Trouble) -> bool:
+    return trouble.status is GapStatus.NOT_APPLICABLE
 
 
 def _left_out() -> Trouble:
@@ -269,5 +288,3 @@ def _detail(told: Fact, store: Fact | None) -> str | None:
 
 def _utc(when: Any) -> datetime | None:
     return when.astimezone(UTC) if isinstance(when, datetime) else None
-
-
