@@ -32,3 +32,18 @@ def self_signed(tool, tmp_path):
         return tmp_path / f"{name}.key"
 
     return make
+
+
+@pytest.fixture
+def signed_in(aws, monkeypatch, tmp_path):
+    """The environment of somebody who has credentials of an account at the KMS simulator, and a cache of their own."""
+
+    def sign_in(account: str = "111122223333", region: str = "eu-west-1") -> None:
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ROLE_ARN"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in aws.account(account).environment(region).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    sign_in()
+    return sign_in
