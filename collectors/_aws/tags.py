@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from collectors._aws.place import Place
 from toolkit.errors import ConfigError
 
 _USUAL: Final[dict[str, tuple[str, ...]]] = {
@@ -40,6 +41,22 @@ class Tagging:
             for field, names in self._names.items()
         }
         return told | {"tags": tuple(sorted(f"{name}={value}" for name, value in tags.items()))}
+
+
+def tags_by_arn(place: Place, kind: str) -> dict[str, dict[str, str]]:
+    """Tags of all resources of a kind (`ssm:parameter`) by ARN. What was never tagged is not in the list: has none."""
+    asked = {"ResourceTypeFilters": [kind], "ResourcesPerPage": 100}
+    found = place.pages("resourcegroupstaggingapi", "GetResources", "ResourceTagMappingList", asked, keep=_whole)
+    return {one["ResourceARN"]: plain(one.get("Tags")) for one in found}
+
+
+def _whole(listed: Any) -> Any:
+    return listed
+
+
+def plain(told: Any) -> dict[str, str]:
+    """The pairs of a service's list of tags."""
+    return {tag["Key"]: tag.get("Value", "") for tag in told or ()}
 
 
 def _folded(name: str) -> str:

@@ -129,3 +129,30 @@ def own_token(shim_made, shim, tmp_path, monkeypatch):
     conf.write_text(conf.read_text().replace(str(token.configuration.parent), str(copy)))
     monkeypatch.setenv("SOFTHSM2_CONF", str(conf))
     return token
+
+
+@pytest.fixture(scope="session")
+def moto_server():
+    """moto's server on loopback, one a session: it takes a second to start."""
+    from simulators.aws_breadth import Breadth
+
+    server = Breadth()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def moto(moto_server, monkeypatch, tmp_path):
+    """An empty AWS of many services, and the environment of somebody who has credentials there."""
+    from simulators.aws_breadth import REGION
+
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ROLE_ARN", "AWS_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "AWS_ENDPOINT_URL": moto_server.url, "AWS_DEFAULT_REGION": REGION, "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test", "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"), "AWS_CONFIG_FILE": str(tmp_path / "none"),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    moto_server.reset()
+    return moto_server
