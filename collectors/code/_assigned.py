@@ -13,13 +13,19 @@ from collectors.code import _values as values
 
 Judgement = tuple[float, tuple[str, ...]]
 
-_PASSWORD: Final = re.compile(rb"passw|passphrase|passcode|pwd|(?:^|[_.\-])pass$|[a-z]Pass$", re.IGNORECASE)
+_PASSWORD: Final = re.compile(
+    rb"passw|passphrase|passcode|pwd|[_.\-]pw$|psk$|(?-i:[a-z]Pass$)|"
+    rb"(?:^|[_.\-\d]|db|sql|ftp|mail|smtp|ldap|ssh|sudo|user|admin|root|login|auth|bind|store|key)pass$",
+    re.IGNORECASE,
+)
 _STRONG: Final = re.compile(
     rb"secret|token|api.?key|access.?key|private.?key|priv.?key|auth|credential|signing|signature.?key|encrypt|"
     rb"master.?key|account.?key|shared.?key|service.?key|session.?key|hmac|bearer|webhook|"
     rb"(?:app|client|consumer|admin|server|storage|license|secret|user|customer)[_\-]?key",
     re.IGNORECASE,
 )
+# `shop_key`, `ShopKey`, `SHOP_KEY`: a key of something, where `key` alone is often that of a table.
+_COMPOUND: Final = re.compile(rb"[A-Za-z0-9]{3}[_.\-]?key$", re.IGNORECASE)
 # What such a name may also name: not a secret, but something about one.
 _ABOUT: Final = re.compile(
     rb"public|(?:^|[_.\-])pub(?:[_.\-]|$)|pubkey|(?:[_.\-]|[a-z](?=I))ids?$|names?$|path|file|dir$|url|uri|endpoint|"
@@ -30,23 +36,28 @@ _ABOUT: Final = re.compile(
     rb"object.?key|row.?key|row_?token|keyword|key_?code|message|error|description|comment|text$|template|example|"
     rb"placeholder|selector|author(?!i)|icon|image|color|style|font|node|page.?token|next.?token|continuation|etag|"
     rb"integrity|thumbprint|fingerprint|commit|revision|(?:^|[_.\-])ref$|track|pass(?:ed|es|ing|port|ive|age)|"
-    rb"bypass|compass|encompass|surpass|site.?key|nonce|cursor|locale|i18n|lang|translation",
+    rb"bypass|compass|encompass|surpass|site.?key|websocket|nonce|cursor|locale|i18n|lang|translation",
     re.IGNORECASE,
 )
+# What a value refers to, where it stands for something else: variables, calls, addresses, numbers, dates.
 _REFERENCE: Final = re.compile(
-    rb"[$%&@{\[<(!*#].*|[A-Za-z_][A-Za-z0-9_]{2,40}=[^=].*|[./~].*|[A-Za-z]:[\\/].*|[a-z][a-z0-9+.\-]*://.*|arn:.*|sha(?:1|256|384|512)[-:].*|"
+    rb"[$%&@*!#](?:[{(\[<$%&@*!#].*|[A-Za-z_][\w.]*%?)|[{\[<(].*|[A-Za-z_][A-Za-z0-9_]{2,40}=[^=].*|[./~].*|[A-Za-z]:[\\/].*|[a-z][a-z0-9+.\-]*://.*|arn:.*|sha(?:1|256|384|512)[-:].*|"
+    rb"0x[0-9a-f]{40}|--?[a-z][a-z\-]*|"
     rb"(?:process|os|sys|self|this|settings|config|request|req|env|ctx|args|params|options|props|data|vault|secrets?)"
-    rb"[.\[(].*|.*\((?:.*\))?|.*[\])}]|true|false|null|none|nil|undefined|"
+    rb"[.\[(].*|.*\((?:.*\))?|.*[\])}]|[\w.]+(?:\|[\w.]+)+|.*/aws4_request.*|true|false|null|none|nil|undefined|"
     rb"\d{4}-\d\d-\d\d.*|v?\d+(?:\.\d+){1,3}.*|[\d.,:+\-]+|.*\.(?:py|js|ts|go|rb|java|json|ya?ml|txt|pem|key|crt|"
-    rb"cert|html?|css|md|xml|cfg|conf|ini|sh|php|c|h|png|svg|jpg|test|com|org|net|io|local)|[\w\-]+/[\w\-+.]+(?:/.*)?",
+    rb"cert|html?|css|md|xml|cfg|conf|ini|sh|php|c|h|png|svg|jpg|test|com|org|net|io|local)",
     re.IGNORECASE | re.DOTALL,
 )
+# A name of two parts; base64 has slashes too.
+_PATH: Final = re.compile(rb"[\w\-]+/[\w\-+.]+(?:/.*)?", re.DOTALL)
 # dotted.names, kebab-words, CONSTANT_NAMES, camelCase: what code calls things, not what it hides.
 _IDENTIFIER: Final = re.compile(
-    rb"[A-Za-z_$][a-z]*(?:[A-Z][a-z]+)*\d{0,2}|(?:[a-z]+[_.:\-])+[a-z]*\d{0,3}|(?:[A-Z]+[_.:\-])*[A-Z]+\d{0,3}|"
+    rb"[A-Za-z_$][a-z]*(?:[A-Z][a-z]+)*\d{0,2}|(?:[A-Z][a-z]+){3,}\d{0,4}|[a-z]+(?:[_.\-](?:[a-z]+|\d{1,3})){3,}|(?:[a-z]+[_.:\-])+[a-z]*\d{0,3}|(?:[A-Z]+[_.:\-])*[A-Z]+\d{0,3}|"
     rb"[a-z]+(?:[_.:\-][a-zA-Z]+\d{0,3})+|[A-Z][a-z]+(?:[_.:\-][A-Za-z]+\d{0,3})+"
 )
 _LEFT: Final = re.compile(rb"[A-Za-z0-9_.\-]{0,40}\Z")
+_GIVEN: Final = re.compile(rb"([A-Za-z0-9_.\-]{1,60})[\"'`\])]{0,2}\s{0,4}(?:[=:]|=>|:=)\s{0,4}[\"'`(\[{]{0,2}\Z")
 _WEAK: Final = re.compile(
     rb"(?i)^(?:pass(?:w(?:or)?d)?|pwd|secret|token|admin|root|user|test|demo|default|guest|foo|bar|baz|hello|world|abc|"
     rb"qwerty|letmein|temp|none|my|some|the|an?|new|old|bad|good|wrong|invalid|valid|correct|incorrect|hunter|"
@@ -59,6 +70,8 @@ def assigned(found: re.Match[bytes]) -> Judgement | None:
     name, value = _LEFT.search(found.string, 0, found.start())[0] + found["name"], found["value"]  # type: ignore[index]  # it matches nothing at least
     if _ABOUT.search(name) or values.is_placeholder(value) or not value.isascii():
         return None
+    if _PATH.fullmatch(value) and not (values.is_random(value) and len(value) >= 20 and values.is_mixed(value)):
+        return None
     if _REFERENCE.fullmatch(value) or value.lower() in name.lower() or name.lower() in value.lower():
         return None
     is_quoted = bool(found["quote"])
@@ -68,11 +81,22 @@ def assigned(found: re.Match[bytes]) -> Judgement | None:
     elif len(value) < 10 or _IDENTIFIER.fullmatch(value):
         judged = None
     else:
-        judged = _token(value, is_strong=bool(_STRONG.search(name)))
+        says_it = 2 if _STRONG.search(name) else 1 if _COMPOUND.search(name) else 0
+        judged = _token(value, says_it)
     if judged is None:
         return None
     confidence, reason = judged
     return confidence if is_quoted else round(confidence - 0.05, 2), (says, reason)
+
+
+def is_about(before: bytes) -> bool:
+    """Whether what stands there is given to a name that says something about a secret: its id, a digest, an address.
+
+    >>> is_about(b'clientId: "'), is_about(b'client = new Shop("')
+    (True, False)
+    """
+    name = _GIVEN.search(before[-80:])
+    return name is not None and bool(_ABOUT.search(name[1]))
 
 
 def _password(value: bytes, *, is_quoted: bool) -> tuple[float, str] | None:
@@ -90,14 +114,20 @@ def _password(value: bytes, *, is_quoted: bool) -> tuple[float, str] | None:
     return 0.25, "a literal"
 
 
-def _token(value: bytes, *, is_strong: bool) -> tuple[float, str] | None:
+def _token(value: bytes, says_it: int) -> tuple[float, str] | None:
+    """`says_it`: 2 where the name says secret, 1 where it names a key of something, 0 where it says `key` alone."""
     if values.is_uuid(value):
-        return (0.5, "a UUID") if is_strong else None
+        return (0.55, "a UUID") if says_it else None
     if not values.is_random(value):
         return None
-    if values.is_hex(value) and len(value) in (40, 64, 96, 128) and not is_strong:
-        return 0.3, "may be a digest"
+    if values.is_hex(value) and len(value) in (40, 64, 96, 128) and says_it < 2:
+        return (0.55 if says_it else 0.3), "may be a digest"
     size = len(value)
-    if is_strong:
-        return (0.65 if size >= 16 else 0.45), f"looks random ({size} characters)"
-    return (0.5 if size >= 24 else 0.3), f"looks random ({size} characters)"
+    least = (24, 20, 16)[says_it]
+    sure = (0.5, 0.55, 0.65)[says_it]
+    if size < least:
+        # Short ones are told where they mix what chance mixes.
+        sure = (
+            0.55 if says_it and values.is_mixed(value) and size >= (0, 16, 12)[says_it] else (0.3, 0.4, 0.45)[says_it]
+        )
+    return sure, f"looks random ({size} characters)"

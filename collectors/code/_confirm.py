@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from collectors.code import _values as values
-from collectors.code._assigned import assigned
+from collectors.code._assigned import assigned, is_about
 from collectors.code._book import Book
 from collectors.code._checks import CHECKS
 from collectors.code._facts import facts_of, is_private_jwk
@@ -29,7 +29,7 @@ _COMMENTS: Final = (b"#", b"//", b"/*", b"*", b"--", b"<!--", b";", b"%", b"REM 
 _CUT: Final = (b"***", b"...", b"\xe2\x80\xa6", b"xxx", b"XXX", b"${", b"{{", b"<your", b"<YOUR")
 """What follows a value that somebody has cut or masked, or that is made of parts."""
 _DIGEST: Final = re.compile(
-    rb"(?i)(?:sha[-_]?(?:1|224|256|384|512)|md5|integrity|checksum|digest|commit|revision|fingerprint|etag|blake2[bs]?)"
+    rb"(?i)(?:sha[-_]?(?:1|224|256|384|512)|md5|integrity|checksum|digest|commit|rev|revision|fingerprint|etag|blake2[bs]?)"
     rb"[\"']?[ \t]{0,4}[-=:,(\s][ \t]{0,4}[\"'(]{0,2}\Z"
 )
 """What stands before a digest."""
@@ -183,6 +183,8 @@ def judge(rule: Rule, value: bytes, found: re.Match[bytes]) -> tuple[float, tupl
         return (rule.sure, ("a JSON web key with private members",)) if is_private_jwk(value) else None
     if "assigned" in rule.checks:
         return assigned(found)
+    if "named" in rule.checks and is_about(found.string[: found.start(1 if found.re.groups else 0)]):
+        return None
     if values.is_placeholder(secret) or _CALL.match(value):
         return None
     confidence, reasons = rule.sure, [f"has the form of: {rule.title}"]
@@ -195,6 +197,8 @@ def judge(rule: Rule, value: bytes, found: re.Match[bytes]) -> tuple[float, tupl
             return None
         reasons.append("beside the name of its service")
     for name in rule.checks:
+        if name == "named":
+            continue
         said = CHECKS[name](value)
         if said is None:
             return None

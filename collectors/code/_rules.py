@@ -14,12 +14,13 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from collectors.code._services import EVERY, names
 from toolkit.errors import ConfigError
 from toolkit.terms import Severity
 
@@ -149,7 +150,16 @@ def digest() -> str:
 @cache
 def standard() -> tuple[Rule, ...]:
     """Every rule that ships with keyatlas, by file name and then as written."""
-    return tuple(rule for name, text in _texts() for rule in read(name, text))
+    texts = _texts()
+    rules = [rule for name, text in texts for rule in read(name, text)]
+    told = [tomllib.loads(text)["names"] for _, text in texts if "\n[names]\n" in text]
+    words = [word for rule in rules if rule.is_secret for word in rule.near]
+    words += [word for table in told for word in table["services"]]
+    services = names(words, [word for table in told for word in table["ordinary"]])
+    return tuple(
+        replace(rule, near=(*services, *(word for word in rule.near if word != EVERY))) if EVERY in rule.near else rule
+        for rule in rules
+    )
 
 
 def own(paths: tuple[str, ...]) -> tuple[Rule, ...]:
@@ -194,7 +204,7 @@ def checked(rules: tuple[Rule, ...], name: str) -> tuple[Rule, ...]:
         )
         if not is_well:
             raise ConfigError(f"{place}: a value is not of its kind", advice="see toolkit/patterns for the form")
-        if unknown := sorted(set(rule.checks) - set(CHECKS) - MATERIAL - {"assigned"}):
+        if unknown := sorted(set(rule.checks) - set(CHECKS) - MATERIAL - {"assigned", "named"}):
             raise ConfigError(f"{place}: no check {unknown[0]!r}", advice=f"use one of {', '.join(sorted(CHECKS))}")
         try:
             rule.compiled()

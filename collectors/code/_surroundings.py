@@ -13,14 +13,14 @@ from collectors.code._rules import MATERIAL, Rule
 _ASIDE: Final = re.compile(
     r"(?:^|[/_.\-])(?:tests?|testing|testdata|test_data|specs?|__tests__|fixtures?|examples?|samples?|docs?|mocks?|"
     r"cassettes?|snapshots?|__snapshots__|e2e|demos?|tutorials?|changelogs?|changes|readme|locales?|translations?|"
-    r"stories|benchmarks?)(?:[/_.\-]|$)|Tests?[./]|Spec[./]|\.(?:md|rst|adoc|po|pot|ipynb)$",
+    r"stories|benchmarks?)(?:[/_.\-]|$)|Tests?[./]|Spec[./]|\.(?:md|rst|adoc|po|pot)$",
     re.IGNORECASE,
 )
 _MADE: Final = re.compile(
     r"(?:^|/)(?:package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|poetry\.lock|uv\.lock|Pipfile\.lock|"
     r"Cargo\.lock|composer\.lock|Gemfile\.lock|go\.sum|mix\.lock|pubspec\.lock|Podfile\.lock|flake\.lock|"
     r"requirements[^/]*\.txt|RECORD|SHA\d+SUMS?|checksums?\.txt)$|\.min\.(?:js|css)$|\.(?:map|svg|css|lock|sum|woff2?|ttf|snap|geojson|csv|tsv|log|"
-    r"ipynb|patch|diff|pdf)$|(?:^|/)(?:vendor|node_modules|third_party|bower_components|dist|site-packages)/",
+    r"patch|diff|pdf)$|(?:^|/)(?:vendor|node_modules|third_party|bower_components|dist|site-packages)/",
     re.IGNORECASE,
 )
 

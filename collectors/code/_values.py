@@ -26,8 +26,11 @@ _PLACEHOLDER: Final = re.compile(
 _HEX: Final = re.compile(rb"[0-9a-f]+|[0-9A-F]+")
 _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WORD: Final = re.compile(r"[A-Za-z0-9_+/=.~$%&*#!\-]{10,}")
+_SMALL: Final = re.compile(rb"[a-z]{3,}")
 _MARKS: Final = re.compile(rb"[_\-.:/|]")
 _CLASSES: Final = (re.compile(rb"[a-z]"), re.compile(rb"[A-Z]"), re.compile(rb"[0-9]"), re.compile(rb"[^A-Za-z0-9]"))
+_RESTLESS: Final = 0.5
+"""Words change between capitals, small letters and digits less often than this, chance more often (0.62)."""
 # The 190 commonest pairs of letters in the identifiers of large Python projects: nine of ten pairs of a word are here,
 # one of four pairs of random letters.
 _PAIRS: Final = frozenset(
@@ -82,6 +85,11 @@ def is_uuid(value: bytes) -> bool:
     return bool(_UUID.fullmatch(value))
 
 
+def is_mixed(value: bytes) -> bool:
+    """It has small letters, capitals and digits."""
+    return all(kind.search(value) for kind in _CLASSES[:3])
+
+
 def is_hex(value: bytes) -> bool:
     """Digits of one hexadecimal number, in one case."""
     return bool(_HEX.fullmatch(value))
@@ -104,6 +112,13 @@ def is_wordy(value: bytes) -> bool:
     value = core(value)
     if is_hex(value):
         return False
+    digits = sum(48 <= c <= 57 for c in value)
+    # CamelCase: chance that mixes capitals in has digits, too, and seldom three small letters in a row.
+    is_camel = value[1:].lower() != value[1:] and 8 * digits < len(value)
+    if is_camel and sum(map(len, _SMALL.findall(value))) > 0.4 * len(value):
+        return True
+    if changes(value) > _RESTLESS:
+        return False
     pairs = [value[at : at + 2].lower().decode() for at in range(len(value) - 1) if value[at : at + 2].isalpha()]
     if len(pairs) < 5:
         return False
@@ -118,7 +133,7 @@ def changes(value: bytes) -> float:
 
 def is_random(value: bytes) -> bool:
     """It looks like chance: entropy as high as its alphabet allows, and no words."""
-    if entropy(value) < floor(value) or is_sequence(value):
+    if entropy(value) < floor(value) or is_sequence(value.lower()):
         return False
     if is_hex(value) or is_uuid(value):
         return len(value) >= 16 and any(48 <= c <= 57 for c in value) and not value.isdigit()

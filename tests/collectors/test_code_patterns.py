@@ -86,7 +86,7 @@ def test_in_plain_text_a_value_right_behind_the_name_of_its_service_is_found_and
     near = [rule for rule in standard() if rule.near and rule.bounded and rule.is_secret][::9]
     made = [(rule.near[0].replace(" ", ""), rstr.Rstr(Random(n)).xeger(rule.regex)) for n, rule in enumerate(near)]
     says = re.compile("key|token|secret|pass|auth|cred")
-    values = [(name, value) for name, value in made if not says.search(name) and not found_in(f"{value}\n")]
+    values = [(name, value) for name, value in made if not says.search(name) and not found_in(f"the thing {value}\n")]
 
     beside = sum(bool(found_in(f"{name} {value}\n")) for name, value in values)
     further = sum(bool(found_in(f"ask {name} people about the thing {value}\n")) for name, value in values)
