@@ -59,9 +59,10 @@ _GONE: Final = 0x082  # CKR_OBJECT_HANDLE_INVALID: destroyed by somebody since i
 _NUMBERS: Final = {
     "CLASS": ("CKO", CLASSES), "KEY_TYPE": ("CKK", KEY_TYPES), "KEY_GEN_MECHANISM": ("CKM", MECHANISMS),
 }  # fmt: skip
-# CK_BBOOL: any byte but zero is true; an empty value tells nothing.
-_LETTERS: Final = {b"": "-", b"\0": "0", b"\1": "1"}
+# CK_BBOOL: any byte but zero is true, however many a module gives; an empty value tells nothing.
+_LETTERS: Final = {b"": "-", b"\0": "0", b"\1": "1", **{bytes(n): "0" for n in range(2, 16)}}
 _FLAGS: Final = frozenset(FLAGS)
+_SEQUENCE: Final = b"\x30"
 _TOGETHER: Final = 64
 _MOMENT: Final = 0.02
 _ULONG: Final = struct.Struct("@L")
@@ -145,18 +146,23 @@ def _token(slot: Any, token: Any) -> Fact:
     known = [flag for flag in TokenFlag if flags & flag]
     rest = flags & ~sum(known)
     return {
-        "label": token.label,
-        "serial": token.serial.decode(errors="replace").strip("\0 "),
-        "manufacturer": token.manufacturer_id,
-        "model": token.model,
+        "label": _text(token.label),
+        "serial": _text(token.serial.decode(errors="replace")),
+        "manufacturer": _text(token.manufacturer_id),
+        "model": _text(token.model),
         "hardware": _version(token.hardware_version),
         "firmware": _version(token.firmware_version),
         "slot": str(slot.slot_id),
-        "slot_description": slot.slot_description,
+        "slot_description": _text(slot.slot_description),
         "is_hardware": bool(slot.flags & SlotFlag.HW_SLOT),
         "is_removable": bool(slot.flags & SlotFlag.REMOVABLE_DEVICE),
         "flags": [f"CKF_{flag.name}" for flag in known] + ([f"CKF_0x{rest:08X}"] if rest else []),
     }
+
+
+def _text(padded: str) -> str:
+    """Blanks pad it; what lies behind a zero is what the module forgot to wipe."""
+    return padded.partition("\0")[0].strip()
 
 
 def _version(parts: tuple[int, int]) -> str:
@@ -170,8 +176,8 @@ def _objects(library: Any, request: Fact) -> Iterator[Fact]:
         except PKCS11Error:
             continue  # another slot's failure was told by the listing
         facts = _token(slot, token)
-        if (facts["label"], facts["serial"]) == (request["label"], request["serial"]):
-            reader = Reader(request["module"])
+        if all(request[name] in (None, facts[name]) for name in ("label", "serial", "slot")):
+            reader = Reader(library, request["module"])
             yield {"token": {**facts, **_of_library(library), **reader.session_counts(slot.slot_id)}}
             yield from _mechanisms(slot)
             yield from _read(reader, token, request)
@@ -261,7 +267,10 @@ class _Asking:
         kind_of = found["CLASS"] or "", found["KEY_TYPE"]
         more = self._more.get(kind_of) or self._more.get((kind_of[0], None))
         if more is not None:
-            found |= {name: value.hex() for name, value in self._rest(more, handle).items()}
+            rest = self._rest(more, handle)
+            # A module that calls a secret key a certificate does not get its value out with us.
+            is_fit = kind_of[0] != "CKO_CERTIFICATE" or rest.get("VALUE", b"")[:1] == _SEQUENCE
+            found |= {name: value.hex() for name, value in rest.items() if is_fit}
         self._owed(handle, kind_of[0], values)
         return found
 
