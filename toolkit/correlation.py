@@ -60,7 +60,7 @@ def _keys(inv: Inventory) -> pd.DataFrame:
     out["holds_secret"] = out["copies"].notna().astype("boolean")
     out["places"] = groups["locator"].nunique()
     out["protects"] = _objects(inv, terms.RelationKind.PROTECTS)
-    for name in ("places", "copies", "certificates", "protects"):
+    for name in ("places", "copies", "keepers", "certificates", "protects"):
         out[name] = out[name].fillna(0).astype("Int64")
     for name in ("is_ca_key", "is_trust_anchor", "is_in_code"):
         out[name] = out[name].fillna(False).astype("boolean")
@@ -110,7 +110,8 @@ _KEY_COLUMNS: Final = [
     "extractable", "sensitive", "never_extractable", "always_sensitive", "needs_login", "shares_id", "is_orphan",
     "origin", "purpose", "is_exposed", "is_in_code", "is_in_head", "owner", "application",
     "environment", "data_class", "account", "region", "manager", "aliases", "replicas", "tags", "access_flags",
-    "places", "copies", "protects", "collectors", "certificates", "is_ca_key", "is_trust_anchor", "has_rotation",
+    "places", "copies", "keepers", "protects", "collectors", "certificates", "is_ca_key", "is_trust_anchor",
+    "has_rotation",
     "rotation_period_days", "next_rotation_at", "destruction_at", "in_use_since", "expires_at", "certified_until",
     "last_rotated_at", "last_used_at", "effective_strength_bits", *_NOT_YET,
 ]  # fmt: skip
@@ -131,6 +132,8 @@ def _held_facts(rows: pd.DataFrame) -> pd.DataFrame:
     facts["shares_id"] = groups["shares_id"].max()
     facts["is_exposed"] = groups["is_exposed"].max()
     facts["copies"] = groups["locator"].nunique()
+    # Two objects on one token are two copies and one keeper: what breaks takes both.
+    facts["keepers"] = groups["target"].nunique()
     facts["is_in_code"] = in_code.groupby(held["key_uid"], sort=False).max()
     facts["is_in_head"] = held[in_code].groupby("key_uid", sort=False)["is_current"].max()
     return facts

@@ -35,7 +35,7 @@ class Child:
         self.module = module
         self._always: Fact = {"module": module} | ({} if parameters is None else {"parameters": parameters})
         # -P: no folder of ours comes first on the path, where `pkcs11` would be the collector.
-        command = [sys.executable, "-P", "-m", "collectors._pkcs11.worker"]
+        command = [sys.executable, "-P", "-m", "collectors._pkcs11"]
         path = os.pathsep.join(filter(None, [_HOUSE, os.environ.get("PYTHONPATH")]))
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         # A session of its own: what a module starts beside itself goes with it.

@@ -114,7 +114,9 @@ class TokenRows:
         elif "refused" in fact:
             count, name, code = fact["objects"], fact["refused"], fact["code"]
             reason = f"the module refuses {name} ({count} object{'s'[: count > 1]})"
-            yield self._gap(GapScope.FIELD, GapStatus.DENIED, reason, field=name, code=code)
+            # What does not tell its class may be a key.
+            scope = GapScope.OBJECT if name == "CKA_CLASS" else GapScope.FIELD
+            yield self._gap(scope, GapStatus.DENIED, reason, field=name, code=code)
 
     def _gap(self, scope: GapScope, status: GapStatus, reason: str, *, locator: str | None = None, **more: Any) -> Gap:
         locator = locator or self._target.locator

@@ -15,7 +15,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     "key": _fields(
         text="subject_uid locator label key_type algorithm parameter quantum state protection origin purpose owner"
         " application environment data_class account region manager",
-        number="size_bits security_strength_bits effective_strength_bits nist_quantum_category places copies"
+        number="size_bits security_strength_bits effective_strength_bits nist_quantum_category places copies keepers"
         " certificates rotation_period_days protects principals administrators",
         flag="holds_secret protected extractable sensitive never_extractable always_sensitive needs_login shares_id"
         " has_rotation is_orphan is_exposed is_in_code is_in_head is_ca_key is_trust_anchor is_public"
