@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from toolkit import registry, reporting
-from toolkit.narrative import Table
+from toolkit.narrative.display import Sections, Table
 from toolkit.narrative.evidence import MIME
 from toolkit.store import Workspace
 from toolkit.tables import Builder
@@ -189,5 +189,6 @@ def test_an_empty_workspace_is_a_report_too(tmp_path, monkeypatch):
 
     assert "0 keys" in repr(shown[0])
     # What only a person can answer is asked of an empty estate too.
-    tables = {made.title for made in shown if isinstance(made, Table) and made.rows}
+    parts = [part for made in shown for part in (made.tables if isinstance(made, Sections) else [made])]
+    tables = {made.title for made in parts if isinstance(made, Table) and made.rows}
     assert tables <= {"What the standards say"}

@@ -159,3 +159,16 @@ class Summary:
 
     def __repr__(self) -> str:
         return " ".join(self.sentences)
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """Tables one below the other."""
+
+    tables: tuple[Table, ...]
+
+    def _repr_html_(self) -> str:
+        return "".join(table._repr_html_() for table in self.tables)
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self.tables))

@@ -9,6 +9,7 @@ import pandas as pd
 from toolkit.narrative.display import (
     NOTHING,
     Safe,
+    Sections,
     Summary,
     Table,
     chip,
@@ -174,14 +175,46 @@ def _first_sentence(scores: pd.DataFrame, top: int) -> str:
     )
 
 
-def standards(findings: pd.DataFrame) -> Table:
-    """Verdicts by rule, packs side by side; a draft is marked, and how its clause was checked."""
-    facts = ["pack", "rule", "clause", "says", "severity", "mark", "is_draft"]
-    counts = pd.crosstab(
-        [findings["pack"].astype(str), findings["rule"].astype(str)], findings["verdict"].astype(str)
-    ).reindex(columns=list(_SHORT), fill_value=0)
+def standards(findings: pd.DataFrame, *, top: int = 30) -> Sections:
+    """The packs side by side, then the rules that are broken, worst first; drafts and marks are shown with each."""
+    by_rule = _by_rule(findings)
+    packs = Table("What the standards say", _standards_sentence(findings), *_packs(by_rule))
+    broken = by_rule[(by_rule["FAIL"] > 0) | (by_rule["WARN"] > 0)]
+    return Sections((packs, Table("Rules that are broken", _broken_sentence(broken, top), *_broken(broken.head(top)))))
+
+
+def _by_rule(findings: pd.DataFrame) -> pd.DataFrame:
+    """One row a rule with its counts, what fails most severely first."""
+    facts = ["pack", "edition", "status", "binding", "rule", "clause", "says", "severity", "mark", "is_draft"]
+    names = [findings["pack"].astype(str), findings["rule"].astype(str)]
+    counts = pd.crosstab(names, findings["verdict"].astype(str)).reindex(columns=list(_SHORT), fill_value=0)
     told = findings[facts].drop_duplicates(["pack", "rule"]).set_index(["pack", "rule"]).join(counts).reset_index()
-    told = told.sort_values(["pack", "FAIL", "WARN", "severity", "rule"], ascending=[True, False, False, False, True])
+    told["_fails"] = told["FAIL"] > 0
+    order = ["_fails", "severity", "FAIL", "WARN"]
+    return told.sort_values([*order, "pack", "rule"], ascending=[False] * len(order) + [True, True])
+
+
+_Rows = tuple[tuple[str, ...], tuple[tuple[Safe, ...], ...], frozenset[str]]
+
+
+def _packs(by_rule: pd.DataFrame) -> _Rows:
+    """A row a pack: how many of its rules fail, warn, cannot be told, ask for a word, and pass whole."""
+    rows = []
+    for name, rules in by_rule.groupby("pack", sort=True):
+        first = rules.iloc[0]
+        worst = [next((verdict for verdict in _SHORT if row[verdict]), "") for row in rules.to_dict("records")]
+        counts = pd.Series(worst).value_counts()
+        rows.append(
+            (
+                lines([word(name), text(first["edition"], most=70)]),
+                spaced([word(first["binding"]), chip(first["status"]) if first["status"] != "in-force" else NOTHING]),
+                *(count(int(counts.get(verdict, 0))) for verdict in _SHORT),
+            )
+        )
+    return ("Pack", "Binding", *_SHORT.values()), tuple(rows), frozenset(_SHORT.values())
+
+
+def _broken(rules: pd.DataFrame) -> _Rows:
     rows = [
         (
             lines([word(row.pack), _draft(row.is_draft)]),
@@ -189,11 +222,19 @@ def standards(findings: pd.DataFrame) -> Table:
             chip(row.severity),
             *(count(getattr(row, verdict)) for verdict in _SHORT),
         )
-        for row in records(told)
+        for row in records(rules)
     ]
-    columns = ("Pack", "Rule", "Severity", *_SHORT.values())
-    return Table(
-        "What the standards say", _standards_sentence(findings), columns, tuple(rows), frozenset(_SHORT.values())
+    return ("Pack", "Rule", "Severity", *_SHORT.values()), tuple(rows), frozenset(_SHORT.values())
+
+
+def _broken_sentence(broken: pd.DataFrame, top: int) -> str:
+    if broken.empty:
+        return "No rule is broken by anything that was found."
+    more = f" The first {top:,} are shown; `keyatlas assess` has all." if len(broken) > top else ""
+    guesses = int((broken["mark"] == "K").sum())
+    return (
+        f"{how_many(len(broken), 'rule')} {is_are(len(broken))} broken, in counts of subjects by verdict; {guesses:,} "
+        f"of them rest on a clause from knowledge [K].{more}"
     )
 
 
@@ -214,7 +255,8 @@ def _standards_sentence(findings: pd.DataFrame) -> str:
     return (
         f"{how_many(subjects, 'subject')} {'breaks' if subjects == 1 else 'break'} "
         f"{how_many(failed[['pack', 'rule']].drop_duplicates().shape[0], 'rule')}; of {verdicts['INDETERMINATE']:,} "
-        f"verdicts nothing can be said because a field is unknown, which is no pass, and "
-        f"{verdicts['ATTESTATION_REQUIRED']:,} need a person's word. Marks: [P] clause checked against the document "
+        f"verdicts nothing can be said because a field or a scope is unknown, which is no pass, and "
+        f"{verdicts['ATTESTATION_REQUIRED']:,} need a person's word. Each rule counts once here, by its worst verdict. "
+        f"Marks: [P] clause checked against the document "
         f"itself, [S] against others that quote it, [K] from knowledge."
     )
