@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -53,6 +54,14 @@ def signed_in(aws, monkeypatch, tmp_path):
     return sign_in
 
 
+def copied(folder, to):
+    """A token's folder copied; the copy's configuration."""
+    shutil.copytree(folder, to)
+    conf = to / "softhsm2.conf"
+    conf.write_text(conf.read_text().replace(str(folder), str(to)))
+    return conf
+
+
 class Shim:
     """The shim's library, and what it is told and tells."""
 
@@ -65,12 +74,16 @@ class Shim:
             self._env.setenv(f"SHIM_{name.upper()}", str(word))
 
     def another(self, name, **words):
-        """A copy with a token of its own, told by a file beside it; its path."""
+        """A copy with a token of its own, told by a file beside it; its path.
+
+        SoftHSM2 answers for a token with an error while another process logs in to it: none is shared here.
+        """
         module = self._folder / f"{name}.so"
         shutil.copy(self.module, module)
+        conf = copied(Path(os.environ["SOFTHSM2_CONF"]).parent, self._folder / name)
         words = {"serial": name, **words}
         lines = (f"SHIM_{word.upper()}={value}\n" for word, value in words.items())
-        module.with_name(f"{name}.so.told").write_text("".join(lines))
+        module.with_name(f"{name}.so.told").write_text(f"SOFTHSM2_CONF={conf}\n" + "".join(lines))
         return str(module)
 
     def reader(self, **options):
@@ -123,11 +136,7 @@ def shim(shim_made, tmp_path, monkeypatch):
 def own_token(shim_made, shim, tmp_path, monkeypatch):
     """A copy of the shim's token, to spoil, before which the shim stands."""
     token, _ = shim_made
-    copy = tmp_path / "copy"
-    shutil.copytree(token.configuration.parent, copy)
-    conf = copy / "softhsm2.conf"
-    conf.write_text(conf.read_text().replace(str(token.configuration.parent), str(copy)))
-    monkeypatch.setenv("SOFTHSM2_CONF", str(conf))
+    monkeypatch.setenv("SOFTHSM2_CONF", str(copied(token.configuration.parent, tmp_path / "copy")))
     return token
 
 
