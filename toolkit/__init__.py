@@ -11,6 +11,7 @@ The verbs, in the order in which they are used:
     tk.score(inv)                            # the worst first, with reasons
     tk.report("risk_assessment")             # one HTML file for the auditor
     tk.compare(old, new)                     # what appeared, changed, is gone
+    tk.anomalies(inv)                        # what is out of habit in the uses of keys
 
 Everything is a plain pandas DataFrame. Nothing heavy is loaded before it is used.
 """
@@ -21,18 +22,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
     import pandas as pd
 
+    from toolkit.narrative import Page
+    from toolkit.risk import WhatIf
     from toolkit.tables import Inventory
 
 __all__ = [
-    "assess", "collect", "collectors", "compare", "coverage", "demo", "explain_rules", "export", "keys", "load",
-    "permissions", "places", "report", "score", "summary", "validate",
+    "anomalies", "assess", "attest", "attestations", "burn_down", "collect", "collectors", "compare", "conflicts",
+    "coverage", "demo", "explain", "explain_rules", "export", "keys", "load", "permissions", "places", "priorities",
+    "quantum_mandates", "quantum_readiness", "report", "score", "summary", "unknown_algorithms", "validate",
+    "what_if",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -128,11 +133,76 @@ def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
     return correlation.places(inv, key_uid)
 
 
-def assess(inv: Inventory, *packs: str, as_of: datetime | None = None) -> pd.DataFrame:
-    """What the standards say: one row per subject and rule that applies. All packs in force, unless some are named."""
-    from toolkit import assessment, correlation
+def unknown_algorithms(inv: Inventory) -> pd.DataFrame:
+    """Names of algorithms whose strength we do not know, and of how many keys: what is INDETERMINATE because of it."""
+    from toolkit import correlation
 
-    return assessment.assess(correlation.subjects(inv), _packs(packs), as_of=_moment(as_of))
+    return correlation.unknown_algorithms(inv)
+
+
+def assess(
+    inv: Inventory,
+    *packs: str,
+    as_of: datetime | None = None,
+    scopes: str | Path | None = None,
+    attested: pd.DataFrame | None = None,
+    workspace: str | Path | None = None,
+) -> pd.DataFrame:
+    """What the standards say: one row per subject and rule that applies. All packs in force, unless some are named.
+
+    `scopes` is a mapping file that says what is in scope of what (`toolkit.scopes`); `attested` is what people put a
+    name to, as `attestations` gives it: a control that a valid record speaks of is a PASS that names the record. Both
+    are taken from a `workspace` (its `scopes.toml`), if one is given.
+    """
+    from toolkit import assessment, attesting, correlation
+    from toolkit import scopes as mapping
+
+    if workspace is not None:
+        attested = attestations(workspace, as_of=as_of) if attested is None else attested
+        scopes = mapping.in_workspace(workspace) if scopes is None else scopes
+    subjects = correlation.subjects(inv, mapping.of(scopes))
+    findings = assessment.assess(subjects, _packs(packs), as_of=_moment(as_of))
+    return findings if attested is None else attesting.settle(findings, attested)
+
+
+def attest(
+    control: str,
+    *,
+    workspace: str | Path = WORKSPACE,
+    says: str,
+    by: str,
+    role: str,
+    valid_until: date,
+    key: str | Path,
+    kind: str = "other",
+    evidence: Sequence[str | Path] = (),
+    needs_second: bool = False,
+    now: datetime | None = None,
+) -> str:
+    """Record what a person attests to a control (`pack/rule`), signed with that person's SSH key; the record's id.
+
+    Raises:
+        ConfigError: a text is empty, the end is past, the evidence cannot be read, or it cannot be signed.
+    """
+    from pathlib import Path
+
+    from toolkit import attesting
+    from toolkit.store import Workspace
+    from toolkit.terms import AttestationKind
+
+    return attesting.record(
+        Workspace(workspace), control=control, says=says, by=by, role=role, valid_until=valid_until, key=Path(key),
+        kind=AttestationKind(kind), evidence=[Path(file) for file in evidence], needs_second=needs_second,
+        now=_moment(now),
+    )  # fmt: skip
+
+
+def attestations(workspace: str | Path = WORKSPACE, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """What people put their names to, and whether it counts: valid, expired, withdrawn, unsigned or needs-second."""
+    from toolkit import attesting
+    from toolkit.store import Workspace
+
+    return attesting.listing(Workspace(workspace), as_of=_moment(as_of))
 
 
 def summary(findings: pd.DataFrame) -> pd.DataFrame:
@@ -140,6 +210,13 @@ def summary(findings: pd.DataFrame) -> pd.DataFrame:
     from toolkit import assessment
 
     return assessment.summary(findings)
+
+
+def conflicts(findings: pd.DataFrame) -> pd.DataFrame:
+    """Where packs disagree on a subject: the strictest verdict beside the mildest."""
+    from toolkit import assessment
+
+    return assessment.conflicts(findings)
 
 
 def explain_rules(*packs: str) -> pd.DataFrame:
@@ -162,6 +239,74 @@ def score(inv: Inventory, *, as_of: datetime | None = None) -> pd.DataFrame:
     from toolkit import correlation, risk
 
     return risk.score(correlation.subjects(inv), as_of=_moment(as_of))
+
+
+def what_if(inv: Inventory, fixes: Any, *, as_of: datetime | None = None) -> WhatIf:
+    """How far a set of repairs lowers the risk: ids of repairs, `{repair, where}`, or rows of `priorities`."""
+    from toolkit import correlation, risk
+
+    return risk.what_if(correlation.subjects(inv), fixes, as_of=_moment(as_of))
+
+
+def priorities(inv: Inventory, *, as_of: datetime | None = None, every: bool = False) -> pd.DataFrame:
+    """Repairs by the risk they take away per hour of work, best first: each subject's best, or `every` one."""
+    from toolkit import correlation, risk
+
+    return risk.priorities(correlation.subjects(inv), as_of=_moment(as_of), every=every)
+
+
+def explain(
+    inv: Inventory, key_uid: str, *packs: str, as_of: datetime | None = None, workspace: str | Path | None = None
+) -> Page:
+    """A page on one key: places, certificates, principals, verdicts, score, history, blast radius, what to do first.
+
+    With a `workspace`, what its runs saw change too. A uid may be cut to its beginning, if that tells it from others.
+
+    Raises:
+        ConfigError: no key has this uid, or several begin so.
+    """
+    from toolkit import explaining
+
+    runs = () if workspace is None else _past(workspace)
+    return explaining.explain(inv, key_uid, _packs(packs), as_of=_moment(as_of), runs=runs)
+
+
+def quantum_readiness(
+    inv: Inventory, *, as_of: datetime | None = None, curve: Mapping[int, float] | None = None
+) -> pd.DataFrame:
+    """Which keys must move to post-quantum algorithms, by when, and who says so; the most pressing first."""
+    from toolkit import correlation, readiness
+
+    return readiness.readiness(correlation.subjects(inv), as_of=_moment(as_of), curve=curve)
+
+
+def quantum_mandates(keys: pd.DataFrame, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """Who asks for post-quantum algorithms by when, and how many of the keys of `quantum_readiness` that is about."""
+    from toolkit import readiness
+
+    return readiness.by_mandate(keys, as_of=_moment(as_of))
+
+
+def burn_down(workspace: str | Path = WORKSPACE, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """How the estate moved to post-quantum algorithms, run by run."""
+    from toolkit import readiness
+
+    last = _moment(as_of)
+    return readiness.burn_down((moment, inv) for moment, inv in _past(workspace) if moment <= last)
+
+
+def anomalies(
+    inv: Inventory, *, since: datetime | None = None, planned: Collection[tuple[str, str]] = ()
+) -> pd.DataFrame:
+    """What is out of habit in the uses of keys, or was changed outside any plan, worst first, with reasons.
+
+    Habits are learnt from what was before `since` (one day before the newest use, if it is not given). `planned` are
+    pairs of key uid and operation that are not told, such as `(uid, "ScheduleKeyDeletion")`.
+    """
+    from toolkit import correlation, habits
+
+    uses = correlation.usages(inv)
+    return habits.anomalies(uses, since=since, planned=planned, keys=correlation.subjects(inv)["key"])
 
 
 def report(
@@ -219,8 +364,17 @@ def _packs(names: Sequence[str]) -> list[Any]:
 
     known = registry.entries("policies")
     chosen = [policies.load(registry.entry("policies", name).path) for name in (names or known)]
-    # A draft is never the default: it counts only when it is asked for by name.
-    return [pack for pack in chosen if names or pack.status != "draft"]
+    # What is not in force is never the default: it counts only when it is asked for by name.
+    return [pack for pack in chosen if names or pack.status == "in-force"]
+
+
+def _past(workspace: str | Path) -> Iterator[tuple[datetime, Inventory]]:
+    """What the workspace knew after each of its runs, oldest first."""
+    from toolkit import store
+
+    opened = store.Workspace(workspace)
+    for run in sorted(opened.runs(), key=lambda run: run.finished_at):
+        yield run.finished_at, opened.load(run.finished_at)
 
 
 def _moment(as_of: datetime | None) -> datetime:

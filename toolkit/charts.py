@@ -149,6 +149,73 @@ def custody(inv: Inventory) -> Figure:
     return _bars(title, counts, _PROTECTIONS, says=says, unit="places")
 
 
+def worth(best: pd.DataFrame, scores: pd.DataFrame) -> Figure:
+    """How fast the risk falls with work, if the repairs of `tk.priorities` are done in their order."""
+    total = float(scores["score"].sum())
+    order = best.sort_values("risk_per_hour", ascending=False, kind="stable")
+    hours = [0.0, *order["hours"].cumsum().astype(float)]
+    left = [100.0, *(100 * (1 - order["risk_taken"].cumsum() / total)).astype(float)] if total else [0.0]
+    half = next((hour for hour, share in zip(hours, left, strict=False) if share <= 50), None)
+    says = (
+        f"{len(order):,} repairs would take away {100 - left[-1]:.0f} % of the risk in {hours[-1]:,.0f} hours of work"
+        + (f"; half of it is gone after {half:,.1f} hours." if half else ".")
+    )
+    title = "What is left of the risk, best repairs first"
+    with _drawing(title) as axes:
+        axes.step(hours[: len(left)], left, where="post", color=_BLUE, linewidth=1.8)
+        axes.fill_between(hours[: len(left)], left, step="post", color=_BLUE, alpha=0.15, linewidth=0)
+        axes.set(xlabel="hours of work (a calibration)", ylabel="risk left, %", ylim=(0, 105), xlim=(0, None))
+        axes.grid(axis="both", linewidth=0.6)
+        alt = f"Falling step line from 100 % to {left[-1]:.0f} % over {hours[-1]:,.0f} hours."
+        return _drawn(axes, title, says, alt)
+
+
+_BOUND: Final = {"bound": _VERMILLION, "may be bound": _ORANGE, "no date": _GREY}
+
+
+def deadlines(keys: pd.DataFrame) -> Figure:
+    """When keys that a quantum computer breaks must have moved, as `tk.quantum_readiness` has it."""
+    first = keys[["until", "may_be_until"]].min(axis=1)
+    is_sure = keys["until"].notna() & (keys["until"] == first)
+    how = pd.Series("may be bound", index=keys.index).mask(is_sure, "bound").mask(first.isna(), "no date")
+    year = first.dt.year.astype("Int64").astype("string").fillna("no date")
+    counts = pd.crosstab(year, how).reindex(columns=list(_BOUND), fill_value=0).sort_index()
+    soon = next((name for name in counts.index if name != "no date"), None)
+    told = (
+        f"{int(counts.loc[soon].sum()):,} by the end of {soon}, the earliest date" if soon else "no date is set for any"
+    )
+    says = f"{len(keys):,} keys would fall to a quantum computer and have to move: {told}."
+    return _bars("Keys to move to post-quantum algorithms, by year", counts, _BOUND, says=says, unit="keys")
+
+
+_MOVED: Final = {"broken": _VERMILLION, "unknown": _GREY, "weakened": _SKY, "resistant": _GREEN}
+
+
+def burn_down(runs: pd.DataFrame) -> Figure:
+    """How many keys that a quantum computer breaks were held at each run, as `tk.burn_down` has it."""
+    title = "Keys held, run by run, by what a quantum computer does to them"
+    says = "There is no run yet."
+    if len(runs):
+        first, last = runs.iloc[0], runs.iloc[-1]
+        says = (
+            f"{int(last['broken']):,} of {int(last[list(_MOVED)].sum()):,} keys held would fall to a quantum computer"
+            f" at the last of {len(runs):,} runs; at the first they were {int(first['broken']):,}."
+        )
+    with _drawing(title) as axes:
+        at = [f"{moment:%Y-%m-%d}" for moment in runs["at"]]
+        base = pd.Series(0, index=range(len(runs)))
+        for name in [name for name in _MOVED if runs[name].any()]:
+            axes.bar(range(len(runs)), runs[name], bottom=base, color=_MOVED[name], label=name, width=0.7)
+            base = base + runs[name].reset_index(drop=True)
+        shown = range(0, len(runs), max(1, len(runs) // 6))
+        axes.set_xticks(list(shown), [at[number] for number in shown])
+        axes.set(ylabel="keys", ylim=(0, max(1, *base, 1) * 1.1))
+        axes.locator_params(axis="y", integer=True)
+        if base.any():
+            axes.figure.legend(loc="outside lower left", ncols=4)
+        return _drawn(axes, title, says, "Stacked bars. " + _cells(runs.set_index(pd.Index(at))[list(_MOVED)]))
+
+
 def _names(column: pd.Series[Any]) -> pd.Series[Any]:
     """Names short and plain enough to draw; the rarest folded into one."""
     found = column.astype(object).where(column.notna(), "unknown").astype(str)

@@ -3,7 +3,8 @@
 Of several copies the weakest counts: a key in an HSM that also lies in a git history is a key in a git history.
 Age goes by key, not by certificate: re-issuing on the same key extends the key's life (SP 800-57 part 1 r6 draft, 6.1).
 
-Refuses to: join on anything but `key_uid`. A label, a subject key identifier or a file name is no identity.
+Refuses to: join on anything but `key_uid`. A label, a subject key identifier or a file name is no identity. What a
+keeper records of a key's use is joined by the keeper's own name of it (`usages`), which is one.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any, Final
 import pandas as pd
 import pyarrow as pa
 
-from toolkit import terms
-from toolkit.algorithms import strength
+from toolkit import scopes, terms
+from toolkit.algorithms import canonical, strength
 from toolkit.tables import TEXTS, Inventory
 
 STRING: Final = pd.StringDtype("pyarrow")
@@ -37,16 +38,56 @@ def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
     return found.assign(_rank=order).sort_values(["_rank", "protection", "locator"])[columns].reset_index(drop=True)
 
 
-def subjects(inv: Inventory) -> dict[str, pd.DataFrame]:
-    """The frames that rules judge: `key`, `certificate`, `token` and `secret`, one row per uid each."""
+def subjects(inv: Inventory, mapping: scopes.Scopes = scopes.NOTHING) -> dict[str, pd.DataFrame]:
+    """The frames that rules judge: a row per uid of each subject, and one for the inventory as a whole."""
     keys = _keys(inv)
-    return {
+    frames = {
         "key": keys,
         "certificate": _certificates(inv, keys),
         "token": _tokens(inv.tokens),
         "credential": _credentials(inv.credentials),
         "secret": _secrets(inv.secrets),
+        "inventory": _inventory(inv, keys),
     }
+    return {name: frame.assign(scopes=scopes.tell(name, frame, mapping)) for name, frame in frames.items()}
+
+
+def usages(inv: Inventory) -> pd.DataFrame:
+    """The uses, each with the uid of the key or credential that was seen at its locator.
+
+    Who records uses knows a key by its keeper's name only. A key with a public half has another uid where it was read,
+    and an alias or a secret's bare name is known to the list of them only; what was not read keeps the uid it has.
+    """
+    known = {**_by_name(inv.credentials, "credential_uid"), **_by_name(inv.keys, "key_uid")}
+    names = inv.usages["locator"]
+    found = names.map({name: known[name] for name in names.dropna().unique() if name in known})
+    return inv.usages.assign(key_uid=found.astype(STRING).fillna(inv.usages["key_uid"]))
+
+
+def _by_name(rows: pd.DataFrame, uid: str) -> dict[str, str]:
+    """By locator; and by what else the keeper, in that place, calls the same thing."""
+    rows = rows[rows["locator"].str.startswith("arn:").fillna(False)]
+    known: dict[str, str] = {}
+    if "aliases" in rows:
+        named = rows[rows["aliases"].notna()]
+        for locator, name, aliases in zip(named["locator"], named[uid], named["aliases"], strict=True):
+            place = locator.rpartition(":")[0]
+            known |= {alias if alias.startswith("arn:") else f"{place}:{alias}": name for alias in aliases}
+    else:
+        # The keeper of secrets puts a hyphen and six characters behind a secret's name.
+        known |= {
+            where[:-7]: name for where, name in zip(rows["locator"], rows[uid], strict=True) if ":secret:" in where
+        }
+    return known | dict(zip(rows["locator"], rows[uid], strict=True))
+
+
+def unknown_algorithms(inv: Inventory) -> pd.DataFrame:
+    """Names that keys bear and `algorithms.toml` does not know, most frequent first; a key without a name is no row."""
+    named = inv.keys[inv.keys["algorithm"].notna()].drop_duplicates(["key_uid", "algorithm", "parameter"])
+    odd = named[~named["algorithm"].map(lambda name: canonical(name) is not None).astype(bool)]
+    counts = odd.groupby(["algorithm", "parameter"], dropna=False, observed=True)
+    told = counts.agg(keys=("key_uid", "nunique"), locator=("locator", "min")).reset_index()
+    return told.sort_values(["keys", "algorithm"], ascending=[False, True], ignore_index=True)
 
 
 def _keys(inv: Inventory) -> pd.DataFrame:
@@ -58,13 +99,17 @@ def _keys(inv: Inventory) -> pd.DataFrame:
     out["holds_secret"] = out["copies"].notna().astype("boolean")
     out["places"] = groups["locator"].nunique()
     out["protects"] = _objects(inv, terms.RelationKind.PROTECTS)
-    for name in ("places", "copies", "certificates", "protects"):
+    for name in ("places", "copies", "keepers", "certificates", "protects"):
         out[name] = out[name].fillna(0).astype("Int64")
     for name in ("is_ca_key", "is_trust_anchor", "is_in_code"):
         out[name] = out[name].fillna(False).astype("boolean")
+    for name, dtype in _NOT_YET.items():
+        out[name] = pd.Series(pd.NA, index=out.index, dtype=dtype)
     out["in_use_since"] = out[["_created", "_activated", "_seen", "_not_before"]].min(axis=1)
-    out["collectors"] = _collectors(rows, out.index)
+    out["collectors"] = _distinct(rows, "key_uid", "collector").reindex(out.index)
+    out["environments"] = _distinct(rows, "key_uid", "environment").reindex(out.index)
     out = _with_strength(out.rename_axis("subject_uid").reset_index())
+    out["effective_strength_bits"] = out["security_strength_bits"]
     return out[_KEY_COLUMNS]
 
 
@@ -91,15 +136,23 @@ _FOLDS: Final = {
     "last_used_at": ("last_used_at", "max"),
     "destruction_at": ("destruction_at", "min"),
 }
+_NOT_YET: Final[dict[str, Any]] = {
+    "wrapped_by": pd.ArrowDtype(TEXTS),
+    "principals": "Int64",
+    "administrators": "Int64",
+    "is_public": "boolean",
+    "is_cross_account": "boolean",
+    "mixes_duties": "boolean",
+}
 _KEY_COLUMNS: Final = [
     "subject_uid", "locator", "label", "key_type", "holds_secret", "algorithm", "parameter", "size_bits",
     "security_strength_bits", "nist_quantum_category", "quantum", "state", "functions", "protection", "protected",
     "extractable", "sensitive", "never_extractable", "always_sensitive", "needs_login", "shares_id", "is_orphan",
     "origin", "purpose", "is_exposed", "is_in_code", "is_in_head", "owner", "application",
     "environment", "data_class", "account", "region", "manager", "aliases", "replicas", "tags", "access_flags",
-    "places", "copies", "protects", "collectors", "certificates", "is_ca_key", "is_trust_anchor", "has_rotation",
-    "rotation_period_days", "next_rotation_at", "destruction_at", "in_use_since", "expires_at", "certified_until",
-    "last_rotated_at", "last_used_at",
+    "places", "copies", "keepers", "protects", "collectors", "environments", "certificates", "is_ca_key",
+    "is_trust_anchor", "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "in_use_since",
+    "expires_at", "certified_until", "last_rotated_at", "last_used_at", "effective_strength_bits", *_NOT_YET,
 ]  # fmt: skip
 
 
@@ -118,6 +171,8 @@ def _held_facts(rows: pd.DataFrame) -> pd.DataFrame:
     facts["shares_id"] = groups["shares_id"].max()
     facts["is_exposed"] = groups["is_exposed"].max()
     facts["copies"] = groups["locator"].nunique()
+    # Two objects on one token are two copies and one keeper: what breaks takes both.
+    facts["keepers"] = groups["target"].nunique()
     facts["is_in_code"] = in_code.groupby(held["key_uid"], sort=False).max()
     facts["is_in_head"] = held[in_code].groupby("key_uid", sort=False)["is_current"].max()
     return facts
@@ -136,15 +191,14 @@ def _certificate_facts(certificates: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _collectors(rows: pd.DataFrame, index: pd.Index[Any]) -> pd.Series[Any]:
-    pairs = rows[["key_uid", "collector"]].drop_duplicates().sort_values("collector")
+def _distinct(rows: pd.DataFrame, by: str, name: str) -> pd.Series[Any]:
+    """By subject: the distinct values of a column over its sightings, sorted; a subject with none is missing."""
+    pairs = rows[[by, name]].dropna().drop_duplicates().sort_values(name)
     # Arrow gathers a million short lists in a fraction of a second; pandas' agg(list) takes tens.
-    pairs_table = pa.table({name: pa.array(pairs[name], pa.string()) for name in pairs.columns})
-    lists = pairs_table.group_by("key_uid", use_threads=False).aggregate([("collector", "list")])
-    once = pd.Series(
-        pd.arrays.ArrowExtensionArray(lists["collector_list"].cast(TEXTS)), index=lists["key_uid"].to_pandas()
-    )
-    return once.reindex(index)
+    pairs_table = pa.table({column: pa.array(pairs[column], pa.string()) for column in pairs.columns})
+    lists = pairs_table.group_by(by, use_threads=False).aggregate([(name, "list")])
+    values = pd.arrays.ArrowExtensionArray(lists[f"{name}_list"].cast(TEXTS))
+    return pd.Series(values, index=lists[by].to_pandas())
 
 
 def _with_strength(frame: pd.DataFrame) -> pd.DataFrame:
@@ -156,6 +210,23 @@ def _with_strength(frame: pd.DataFrame) -> pd.DataFrame:
     kinds["nist_quantum_category"] = pd.array([k.nist_quantum_category for k in known], dtype="Int64")
     kinds["quantum"] = pd.array([k.quantum for k in known], dtype=STRING)
     return frame.merge(kinds, on=names, how="left")
+
+
+def _inventory(inv: Inventory, keys: pd.DataFrame) -> pd.DataFrame:
+    """What can be counted of the whole: one row."""
+    counts = {
+        "keys": len(keys),
+        **{name: len(inv.table(name)) for name in ("certificates", "tokens", "credentials", "secrets", "gaps")},
+        "targets": len(inv.readings),
+        "unread_targets": int((inv.readings["status"] != "read").sum()),
+        "unowned_keys": int(keys["owner"].isna().sum()),
+        "unclassified_keys": int(keys["data_class"].isna().sum()),
+        "unknown_algorithm_keys": int(keys["security_strength_bits"].isna().sum()),
+        "single_copy_keys": int((keys["copies"] == 1).sum()),
+    }
+    row = {"subject_uid": ["inventory"], "locator": [None], **{name: [value] for name, value in counts.items()}}
+    frame = pd.DataFrame(row).astype(dict.fromkeys(counts, "Int64") | {"subject_uid": STRING, "locator": STRING})
+    return frame.assign(read_at=pd.Series([inv.readings["started_at"].min()], dtype=pd.DatetimeTZDtype("us", "UTC")))
 
 
 def _objects(inv: Inventory, kind: terms.RelationKind) -> pd.Series[Any]:
@@ -173,6 +244,7 @@ def _certificates(inv: Inventory, keys: pd.DataFrame) -> pd.DataFrame:
     )
     out["serves"] = _objects(inv, terms.RelationKind.SERVES)
     out["serves"] = out["serves"].fillna(0).astype("Int64")
+    out["collectors"] = _distinct(inv.certificates, "certificate_uid", "collector").reindex(out.index)
     out = out.rename_axis("subject_uid").reset_index()
     validity = (out["not_after"] - out["not_before"]).dt.total_seconds() / 86_400
     out["validity_days"] = validity.astype("Float64")
@@ -186,13 +258,18 @@ _OF_THE_KEY: Final = {
     "size_bits": "key_size_bits",
     "security_strength_bits": "key_security_strength_bits",
     "quantum": "key_quantum",
+    "in_use_since": "key_in_use_since",
+    "protection": "key_protection",
+    "state": "key_state",
+    "is_in_code": "key_is_in_code",
+    "is_exposed": "key_is_exposed",
 }
 _CERTIFICATE_COLUMNS: Final = [
     "subject_uid", "key_uid", "locator", "label", "subject", "issuer", "serial_number", "not_before", "not_after",
     "validity_days", "signature_algorithm", "signature_hash", "is_ca", "is_self_signed", "is_trust_anchor", "is_orphan",
     "names", "key_usage", "extended_key_usage", "account", "region", "native_state", "validation", "has_renewal",
     "renewal_state", "has_transparency", "revoked_at", "tags", "owner", "application", "environment", "data_class",
-    "places", "serves", "holds_secret", *_OF_THE_KEY.values(),
+    "places", "serves", "collectors", "holds_secret", *_OF_THE_KEY.values(),
 ]  # fmt: skip
 
 
@@ -209,21 +286,23 @@ def _tokens(tokens: pd.DataFrame) -> pd.DataFrame:
 
 
 _CREDENTIAL_COLUMNS: Final = [
-    "locator", "kind", "label", "holder", "key_uid", "encrypted_by", "account", "region", "manager", "native_state",
-    "is_active", "has_mfa", "tags", "access_flags", "owner", "application", "environment", "data_class", "replicas",
-    "versions", "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "created_at",
+    "collector", "locator", "kind", "label", "holder", "key_uid", "encrypted_by", "account", "region", "manager",
+    "native_state", "is_active", "has_mfa", "tags", "access_flags", "owner", "application", "environment", "data_class",
+    "replicas", "versions", "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "created_at",
     "last_rotated_at", "last_used_at", "last_used_service", "expires_at",
 ]  # fmt: skip
 
 
 def _credentials(credentials: pd.DataFrame) -> pd.DataFrame:
     once = credentials.drop_duplicates("credential_uid").rename(columns={"credential_uid": "subject_uid"})
-    return once[["subject_uid", *_CREDENTIAL_COLUMNS]].reset_index(drop=True)
+    out = once[["subject_uid", *_CREDENTIAL_COLUMNS]].reset_index(drop=True)
+    kinds = {name: kind for name, kind in _NOT_YET.items() if name != "wrapped_by"}
+    return out.assign(**{name: pd.Series(pd.NA, index=out.index, dtype=kind) for name, kind in kinds.items()})
 
 
 def _secrets(secrets: pd.DataFrame) -> pd.DataFrame:
     groups = secrets.sort_values("severity", ascending=False).groupby("secret_uid", sort=False, observed=True)
-    out = groups[["key_uid", "locator", "rule", "title", "severity", "path"]].first()
+    out = groups[["key_uid", "locator", "rule", "title", "severity", "path", "gives", "liveness"]].first()
     out = out.assign(
         first_seen_at=groups["first_seen_at"].min(),
         last_seen_at=groups["last_seen_at"].max(),

@@ -17,6 +17,7 @@ from datetime import datetime
 from toolkit.terms import (
     AccessFunction,
     AccessVia,
+    Binding,
     CredentialKind,
     GapScope,
     GapStatus,
@@ -27,11 +28,14 @@ from toolkit.terms import (
     KeyType,
     Liveness,
     Origin,
+    PackStatus,
     PrincipalKind,
     Protection,
     ReadingStatus,
     RelationKind,
     Severity,
+    Topic,
+    Verb,
     Verdict,
 )
 
@@ -327,6 +331,8 @@ class Usage:
     service: str | None = None
     agent: str | None = None
     event_id: str | None = None
+    session: str | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,6 +380,16 @@ class Finding:
     severity: Severity
     says: str
     remediation: str | None
+    verb: Verb | None
+    topic: Topic
+    evidence: str | None
+    cwe: str | None
+    attack: str | None
+    scope: str | None
+    edition: str
+    url: str
+    status: PackStatus
+    binding: Binding
     mark: str
     is_draft: bool
     saw: str

@@ -11,7 +11,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 import jmespath
-from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
@@ -77,10 +76,9 @@ class Place:
         if self._stop.is_set():
             raise Stopped
         try:
-            client = self._account.client(service, account=self.account, region=region)
-            if operation not in client.meta.service_model.operation_names:
+            if not self._account.knows(service, operation, account=self.account, region=region):
                 raise CallFailed(troubles.not_known(service, operation))
-            answer: Answer = getattr(client, xform_name(operation))(**params)
+            answer: Answer = self._account.ask(service, operation, params, account=self.account, region=region)
         except (ClientError, BotoCoreError, ResponseParserError) as failure:
             # `from None`: a service's own words may hold what was signed.
             raise CallFailed(troubles.of(service, operation, failure)) from None

@@ -7,16 +7,19 @@ refreshing fetcher, so an hour's session lasts as long as the run. A credential 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
 import botocore.session
+from botocore import xform_name
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import DataNotFoundError
 
 from collectors._aws.corridor import ASSUME_ROLE, Corridor
 from collectors._aws.pace import Pace
+from collectors._aws.wire import NotPlain, Wire
 
 # Six attempts: at 5 % of calls failing, one in sixty million is lost.
 _ATTEMPTS: Final = 6
@@ -30,6 +33,7 @@ class Account:
         self._session, self._corridor, self._pace = session, corridor, pace
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
+        self._wires: dict[tuple[str, str], Wire] = {}
         self._pages: dict[tuple[str, str], dict[str, Any] | None] = {}
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
@@ -39,7 +43,7 @@ class Account:
             connect_timeout=5,
             read_timeout=20,
             tcp_keepalive=True,
-            user_agent_extra="keyatlas",
+            user_agent="keyatlas",
         )
 
     @classmethod
@@ -82,6 +86,34 @@ class Account:
                 self._corridor.guard(found)
                 self._pace.keep(found, account, region)
         return found
+
+    def wire(self, service: str, *, account: str, region: str) -> Wire:
+        """The lean way beside that client."""
+        client = self.client(service, account=account, region=region)
+        with self._lock:
+            found = self._wires.get((service, region))
+            if found is None:
+                bundle = self._session.get_config_variable("ca_bundle")
+                found = self._wires[service, region] = Wire(client, self._session.get_credentials(), ca_bundle=bundle)
+        return found
+
+    def ask(self, service: str, operation: str, params: Mapping[str, Any], *, account: str, region: str) -> Any:
+        """One question: the lean way if it is plain, else botocore's. What it raises is botocore's."""
+        client = self.client(service, account=account, region=region)
+        wire = self.wire(service, account=account, region=region)
+        self._corridor.check(service, operation)
+        if wire.is_open:
+            try:
+                self._pace.bucket(account, region, service, operation).take()
+                return wire.ask(operation, params)
+            except NotPlain:
+                pass
+        return getattr(client, xform_name(operation))(**params)
+
+    def knows(self, service: str, operation: str, *, account: str, region: str) -> bool:
+        """Whether this botocore has a model of an operation."""
+        model = self.client(service, account=account, region=region).meta.service_model
+        return operation in model.operation_names
 
     def paging(self, service: str, operation: str) -> dict[str, Any] | None:
         """How botocore pages an operation; None if it does not."""

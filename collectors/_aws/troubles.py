@@ -45,7 +45,7 @@ _STALE_PAGE: Final = re.compile(r"(Invalid|Expired)\w*(Marker|Token|Pagination)|
 _WHO_SAYS_SO: Final = re.compile(
     r"(?:explicit deny in an? |no )"
     r"(?:(?:service control|resource control|resource-based|identity-based|session|VPC endpoint) policy"
-    r"|permissions boundary)|explicit deny"
+    r"|permissions boundary)(?: allows)?|explicit deny"
 )
 _ACTION: Final = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
 _RENEW: Final = "renew the credentials (aws sso login, or ask for new ones), collect again"

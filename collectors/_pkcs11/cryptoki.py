@@ -12,7 +12,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import Any, Final
+
+from pkcs11 import _pkcs11
+
+from collectors._pkcs11.flags import FLAGS
+from collectors._pkcs11.names import ASKED, DATES
 
 _ULONG: Final = ctypes.c_ulong
 _POINTER: Final = ctypes.c_void_p
@@ -27,9 +33,14 @@ _FUNCTIONS: Final[dict[str, tuple[int, tuple[Any, ...]]]] = {
 }
 _UNAVAILABLE: Final = _ULONG(-1).value
 _ROOM: Final = 1040
-# NSS gives a number only into room of just its size: CKA_CLASS, _CERTIFICATE_TYPE, _KEY_TYPE, _VALUE_LEN,
-# _KEY_GEN_MECHANISM and _PARAMETER_SET.
-_NUMBER_ROOM: Final = dict.fromkeys((0x000, 0x080, 0x100, 0x161, 0x166, 0x61D), ctypes.sizeof(_ULONG))
+# Flags and dates need little; what is small is soon wiped.
+_SMALL: Final = 16
+_SMALL_ONES: Final = frozenset(number for name, number in ASKED.items() if name in FLAGS or name in DATES)
+# NSS gives a number only into room of just its size.
+_NUMBERS: Final = frozenset(
+    ASKED[name] for name in ("CLASS", "CERTIFICATE_TYPE", "KEY_TYPE", "VALUE_LEN", "KEY_GEN_MECHANISM", "PARAMETER_SET")
+)
+_NUMBER: Final = ctypes.sizeof(_ULONG)
 _MOST: Final = 1 << 20
 _BATCH: Final = 1000
 OK: Final = 0x000
@@ -74,6 +85,17 @@ def initialise(module: str, parameters: str) -> None:
         raise Failed(code)
 
 
+def _table_of(library: Any, module: str) -> Any:
+    """The function list by which python-pkcs11 opened its sessions, the first field of its object.
+
+    A module may make a new list for whoever asks (p11-kit-client does), and a session is known to its own only.
+    """
+    place, fields = object.__basicsize__, 3
+    if _pkcs11.HasFuncList.__basicsize__ != place + fields * ctypes.sizeof(_POINTER):  # type: ignore[attr-defined]  # Cython
+        return _table(module)
+    return ctypes.POINTER(_POINTER).from_address(id(library) + place)
+
+
 def _table(module: str) -> Any:
     table = ctypes.POINTER(_POINTER)()
     if code := ctypes.CDLL(module).C_GetFunctionList(ctypes.byref(table)):
@@ -90,8 +112,8 @@ def _function(table: Any, name: str) -> Any:
 class Reader:
     """The reading calls of a module that python-pkcs11 has loaded and initialised."""
 
-    def __init__(self, module: str) -> None:
-        table = _table(module)
+    def __init__(self, library: Any, module: str) -> None:
+        table = _table_of(library, module)
         self._call = {name: _function(table, name) for name in _FUNCTIONS}
 
     def session_counts(self, slot: int) -> dict[str, int | None]:
@@ -104,19 +126,22 @@ class Reader:
         return {name: count if count < 1 << 63 else None for name, count in counts.items()}
 
     def handles(self, session: int) -> Iterator[int]:
-        """All objects of a session.
+        """All objects of a session, each once: a listing that gives nothing new has ended, whatever it says.
 
         Raises:
             Failed: the module could not go on; what came before stands.
         """
         self._check("C_FindObjectsInit", session, None, 0)
         found, count = (_ULONG * _BATCH)(), _ULONG()
+        seen: set[int] = set()
         try:
             while True:
                 self._check("C_FindObjects", session, found, _BATCH, ctypes.addressof(count))
-                if not count.value:
+                new = [handle for handle in found[: min(count.value, _BATCH)] if handle not in seen]
+                if not new:
                     return
-                yield from found[: min(count.value, _BATCH)]
+                seen.update(new)
+                yield from dict.fromkeys(new)
         finally:
             self._call["C_FindObjectsFinal"](session)
 
@@ -129,23 +154,34 @@ class Reader:
         return Question(self._call["C_GetAttributeValue"], session, attributes)
 
 
+def _room(number: int) -> int:
+    if number in _NUMBERS:
+        return _NUMBER
+    return _SMALL if number in _SMALL_ONES else _ROOM
+
+
 class Question:
     """A template of CK_ATTRIBUTE with room for every value, made once and asked of each object."""
 
     def __init__(self, call: Any, session: int, attributes: Mapping[str, int]) -> None:
         self._call, self._session, self._attributes = call, session, dict(attributes)
         self._names = tuple(attributes)
-        self._starts = tuple(range(0, _ROOM * len(self._names), _ROOM))
-        self._room = ctypes.create_string_buffer(_ROOM * len(self._names))
+        rooms = [_room(number) for number in attributes.values()]
+        starts = [0, *accumulate(rooms)]
+        self._room = ctypes.create_string_buffer(starts[-1])
         base = ctypes.addressof(self._room)
-        numbers = zip(self._starts, attributes.values(), strict=True)
-        words = [word for at, number in numbers for word in (number, base + at, _NUMBER_ROOM.get(number, _ROOM))]
+        parts = zip(attributes.values(), starts, rooms, strict=False)
+        words = [word for number, start, room in parts for word in (number, base + start, room)]
         self._fresh, self._asked = (_ULONG * len(words))(*words), (_ULONG * len(words))()
         self._lengths = memoryview(self._asked).cast("B").cast("L")[2::3]
         self._values = memoryview(self._room).cast("B")
+        # Only a number may fill its room: elsewhere a length that is the room's is one that nobody touched.
+        most = [room - (room != _NUMBER) for room in rooms]
+        self._places = tuple(zip(self._names, starts, most, strict=False))
         self._to, self._from, self._size = (
             ctypes.addressof(self._asked), ctypes.addressof(self._fresh), ctypes.sizeof(self._fresh),
         )  # fmt: skip
+        self._base, self._whole = base, starts[-1]
 
     def ask(self, handle: int) -> dict[str, bytes]:
         """The values that the module gives, by name.
@@ -153,16 +189,20 @@ class Question:
         Raises:
             Failed: it refuses the list as a whole.
         """
+        # Wiped, so that a module which names a length and writes nothing does not tell of the object before.
+        ctypes.memset(self._base, 0xFF, self._whole)
         ctypes.memmove(self._to, self._from, self._size)
         code = self._call(self._session, handle, self._to, len(self._names))
         if code not in ANSWERED:
             raise Failed(code)
-        found, values = {}, self._values
-        for name, start, length in zip(self._names, self._starts, self._lengths.tolist(), strict=True):
-            if length <= _ROOM:
+        found, values, odd = {}, self._values, []
+        for (name, start, most), length in zip(self._places, self._lengths.tolist(), strict=True):
+            if length <= most:
                 found[name] = bytes(values[start : start + length])
-        if code == BUFFER_TOO_SMALL:
-            found |= {name: value for name in self._names if name not in found and (value := self._large(handle, name))}
+            elif length != _UNAVAILABLE or code == BUFFER_TOO_SMALL:
+                odd.append(name)
+        if odd:
+            found |= {name: value for name in odd if (value := self._large(handle, name)) is not None}
         return found
 
     def _large(self, handle: int, name: str) -> bytes | None:

@@ -85,6 +85,8 @@ MORE: Final[dict[tuple[str, str | None], dict[str, int]]] = {
 _OF_KEYS: Final = ("KEY_TYPE", "LOCAL", "START_DATE", "END_DATE")
 _HELD: Final = ("SENSITIVE", "EXTRACTABLE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE")
 OWED: Final[dict[str, tuple[str, ...]]] = {
+    # An object that does not even tell its class.
+    "": ("CLASS",),
     "CKO_PUBLIC_KEY": _OF_KEYS,
     "CKO_PRIVATE_KEY": (*_OF_KEYS, *_HELD),
     "CKO_SECRET_KEY": (*_OF_KEYS, *_HELD),

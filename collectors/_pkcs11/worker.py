@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import pkcs11
@@ -59,9 +60,12 @@ _GONE: Final = 0x082  # CKR_OBJECT_HANDLE_INVALID: destroyed by somebody since i
 _NUMBERS: Final = {
     "CLASS": ("CKO", CLASSES), "KEY_TYPE": ("CKK", KEY_TYPES), "KEY_GEN_MECHANISM": ("CKM", MECHANISMS),
 }  # fmt: skip
-# CK_BBOOL: any byte but zero is true; an empty value tells nothing.
-_LETTERS: Final = {b"": "-", b"\0": "0", b"\1": "1"}
+# CK_BBOOL: any byte but zero is true, however many a module gives; an empty value tells nothing.
+_LETTERS: Final = {b"": "-", b"\0": "0", b"\1": "1", **{bytes(n): "0" for n in range(2, 16)}}
 _FLAGS: Final = frozenset(FLAGS)
+_SEQUENCE: Final = b"\x30"
+# SoftHSM2 cannot tell of a token while another process logs in to it: a second look, a moment later.
+_AGAIN: Final = (0, 0.3)
 _TOGETHER: Final = 64
 _MOMENT: Final = 0.02
 _ULONG: Final = struct.Struct("@L")
@@ -111,11 +115,10 @@ def main() -> None:
             answers.give({"failed": "it cannot be loaded"})
         answers.give({"end": True})
         answers.flush()
-    try:
+    # Nothing is left to be told.
+    with suppress(PKCS11Error):
         if library is not None:
             library.finalize()
-    except PKCS11Error:
-        pass  # nothing is left to be told
     os._exit(0)
 
 
@@ -145,18 +148,23 @@ def _token(slot: Any, token: Any) -> Fact:
     known = [flag for flag in TokenFlag if flags & flag]
     rest = flags & ~sum(known)
     return {
-        "label": token.label,
-        "serial": token.serial.decode(errors="replace").strip("\0 "),
-        "manufacturer": token.manufacturer_id,
-        "model": token.model,
+        "label": _text(token.label),
+        "serial": _text(token.serial.decode(errors="replace")),
+        "manufacturer": _text(token.manufacturer_id),
+        "model": _text(token.model),
         "hardware": _version(token.hardware_version),
         "firmware": _version(token.firmware_version),
         "slot": str(slot.slot_id),
-        "slot_description": slot.slot_description,
+        "slot_description": _text(slot.slot_description),
         "is_hardware": bool(slot.flags & SlotFlag.HW_SLOT),
         "is_removable": bool(slot.flags & SlotFlag.REMOVABLE_DEVICE),
         "flags": [f"CKF_{flag.name}" for flag in known] + ([f"CKF_0x{rest:08X}"] if rest else []),
     }
+
+
+def _text(padded: str) -> str:
+    """Blanks pad it; what lies behind a zero is what the module forgot to wipe."""
+    return padded.partition("\0")[0].strip()
 
 
 def _version(parts: tuple[int, int]) -> str:
@@ -164,19 +172,24 @@ def _version(parts: tuple[int, int]) -> str:
 
 
 def _objects(library: Any, request: Fact) -> Iterator[Fact]:
-    for slot in library.get_slots(token_present=True):
-        try:
-            token = slot.get_token()
-        except PKCS11Error:
-            continue  # another slot's failure was told by the listing
-        facts = _token(slot, token)
-        if (facts["label"], facts["serial"]) == (request["label"], request["serial"]):
-            reader = Reader(request["module"])
-            yield {"token": {**facts, **_of_library(library), **reader.session_counts(slot.slot_id)}}
-            yield from _mechanisms(slot)
-            yield from _read(reader, token, request)
-            return
+    for pause in _AGAIN:
+        time.sleep(pause)
+        for slot, token, facts in _present(library):
+            if all(request[name] in (None, facts[name]) for name in ("label", "serial", "slot")):
+                reader = Reader(library, request["module"])
+                yield {"token": {**facts, **_of_library(library), **reader.session_counts(slot.slot_id)}}
+                yield from _mechanisms(slot)
+                yield from _read(reader, token, request)
+                return
     yield {"failed": "the token is not there any more"}
+
+
+def _present(library: Any) -> Iterator[tuple[Any, Any, Fact]]:
+    for slot in library.get_slots(token_present=True):
+        # Another slot's failure was told by the listing.
+        with suppress(PKCS11Error):
+            token = slot.get_token()
+            yield slot, token, _token(slot, token)
 
 
 def _of_library(library: Any) -> Fact:
@@ -206,7 +219,9 @@ def _read(reader: Reader, token: Any, request: Fact) -> Iterator[Fact]:
             yield {"object": found}
     for (name, code), count in sorted(refused.items()):
         yield {"refused": f"CKA_{name}", "code": code, "objects": count}
-    session.close()
+    # All was read: a session that will not close takes nothing from it.
+    with suppress(PKCS11Error):
+        session.close()
 
 
 def _session(token: Any, request: Fact) -> tuple[Fact | None, Any]:
@@ -261,8 +276,11 @@ class _Asking:
         kind_of = found["CLASS"] or "", found["KEY_TYPE"]
         more = self._more.get(kind_of) or self._more.get((kind_of[0], None))
         if more is not None:
-            found |= {name: value.hex() for name, value in self._rest(more, handle).items()}
-        self._owed(handle, kind_of[0], values)
+            rest = self._rest(more, handle)
+            # A module that calls a secret key a certificate does not get its value out with us.
+            is_fit = kind_of[0] != "CKO_CERTIFICATE" or rest.get("VALUE", b"")[:1] == _SEQUENCE
+            found |= {name: value.hex() for name, value in rest.items() if is_fit}
+        self._owed(handle, kind_of[0], values if found["CLASS"] else {})
         return found
 
     def _answer(self, handle: int) -> dict[str, bytes] | None:
@@ -323,7 +341,3 @@ def _number(kind: str, value: bytes | None, names: dict[int, str]) -> str | None
 def _mechanism_names(value: bytes) -> list[str]:
     whole = value[: len(value) - len(value) % _ULONG.size]
     return [numbered("CKM", number, MECHANISMS) for (number,) in _ULONG.iter_unpack(whole)]
-
-
-if __name__ == "__main__":
-    main()

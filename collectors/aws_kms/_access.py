@@ -12,25 +12,16 @@ from typing import Final
 
 from collectors._aws.place import Place, attempt, whole
 from collectors._aws.policy import access as resolving
-from collectors._aws.policy.entries import GRANT, IAM_POLICY, KEY_POLICY
 from collectors._aws.policy.entries import Access as Entry
 from collectors._aws.policy.flags import FlagId, flags
 from collectors._aws.policy.grammar import Malformed, Policy, parse
 from collectors._aws.policy.grants import Grant
 from collectors._aws.policy.identities import Account
-from collectors._aws.policy.principals import Kind
 from collectors._aws.troubles import Trouble
 from collectors.aws_kms._asking import Seen
 from toolkit.model import Access, Gap, Key
-from toolkit.terms import AccessFunction, AccessVia, GapStatus, PrincipalKind
+from toolkit.terms import AccessVia, GapStatus
 
-_VIA: Final = {
-    KEY_POLICY: AccessVia.RESOURCE_POLICY, IAM_POLICY: AccessVia.IDENTITY_POLICY, GRANT: AccessVia.GRANT,
-}  # fmt: skip
-_KINDS: Final = {
-    **{kind: PrincipalKind(kind.value) for kind in Kind if kind.value in {one.value for one in PrincipalKind}},
-    Kind.SESSION: PrincipalKind.ROLE, Kind.UNCLEAR: PrincipalKind.UNKNOWN,
-}  # fmt: skip
 _ALL: Final = ["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"]
 
 
@@ -83,7 +74,7 @@ class Accesses:
         found = self._resolver.who_may(seen.arn, policy=policy, grants=grants)
         if isinstance(policy, Malformed):
             # What IAM gives depends on the policy that was not read; only what grants give is told.
-            return tuple(one for one in found if one.via == GRANT)
+            return tuple(one for one in found if one.via is AccessVia.GRANT)
         return found
 
     def rows(self, key: Key, seen: Seen, entries: tuple[Entry, ...]) -> Iterator[Access | Gap]:
@@ -92,11 +83,12 @@ class Accesses:
         for one in entries:
             yield Access(
                 subject_uid=key.key_uid, collector=key.collector, target=key.target, locator=key.locator,
-                principal=one.principal, principal_kind=_KINDS[one.principal_kind],
-                function=AccessFunction(one.function.value), via=_VIA[one.via], source=one.source or None,
+                principal=one.principal, principal_kind=one.principal_kind,
+                function=one.function, via=one.via, source=one.source or None,
                 actions=one.actions, conditions=one.conditions, is_cross_account=one.is_cross_account,
                 is_public=one.is_public, is_wildcard=one.is_wildcard, needs_mfa=one.needs_mfa,
-                is_certain=one.is_certain, granted_at=_utc(since.get(one.source)) if one.via == GRANT else None,
+                is_certain=one.is_certain,
+                granted_at=_utc(since.get(one.source)) if one.via is AccessVia.GRANT else None,
             )  # fmt: skip
         if isinstance(seen.policy, str) and isinstance(read := parse(seen.policy), Malformed):
             told = Trouble(GapStatus.MALFORMED, f"its policy is not of the policy language: {read.reason}")

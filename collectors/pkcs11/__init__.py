@@ -77,7 +77,7 @@ class Pkcs11:
                 advice = "give a handle: env:NAME, file:PATH or protected"
                 raise ConfigError("the PIN is given by its value", advice=advice)
         self._modules, self._pin, self._silence = tuple(map(str, modules)), pin, silence_seconds
-        self._refused: set[str] = set()
+        self._tried: dict[str, object] = {}
         self._idle: dict[str, Child] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -99,16 +99,17 @@ class Pkcs11:
             if failure is not None or (module in self._modules and not tokens):
                 # Named here, told when it is read: a listing that failed, even at one slot, is not an empty one.
                 yield _failed_module(module, failure)
-            for token in tokens:
-                locator = _token_uri(token)
+            for locator, token in _told_apart(tokens):
                 if locator not in seen:
                     seen.add(locator)
-                    options = (("module", module), ("label", token["label"]), ("serial", token["serial"]))
+                    names = ("label", "serial", "slot") if ";slot-id=" in locator else ("label", "serial")
+                    options = (("module", module), *((name, token[name]) for name in names))
                     label = token["label"] or None
                     yield Target(collector=self.name, locator=locator, label=label, options=options)
 
     def _child(self, module: str, request: Fact, silence: float) -> Child:
-        return Child(module, request, silence=silence, parameters=self._parameters.get(module))
+        hidden = {handle[4:] for handle in (self._pin, *self._pins.values()) if handle and handle.startswith("env:")}
+        return Child(module, request, silence=silence, parameters=self._parameters.get(module), hidden=hidden)
 
     def collect(self, target: Target) -> Iterator[Row]:
         """The token, its keys and certificates; what it refused, or was not asked, is a Gap."""
@@ -116,13 +117,15 @@ class Pkcs11:
         if "serial" not in options:
             kind = SourceUnreachable if options.get("kind") == "unreachable" else SourceBroken
             raise kind(options["reason"], advice=options["advice"])
-        request: Fact = {"ask": "objects", "label": options["label"], "serial": options["serial"]}
+        request: Fact = {"ask": "objects", **{name: options.get(name) for name in ("label", "serial", "slot")}}
         handle = self._pins.get(options["label"], self._pin)
-        spent = target.locator in self._refused
-        if handle is not None and not spent:
-            request |= {"is_protected": True} if handle == _PROTECTED else {"pin": _resolve(handle)}
-            # Until the login is known to have gone well it counts as tried, whatever becomes of the child.
-            self._refused.add(target.locator)
+        spent = False
+        if handle is not None:
+            given = {"is_protected": True} if handle == _PROTECTED else {"pin": _resolve(handle)}
+            # Until the login is known to have gone well it counts as tried, whatever becomes of the child; of two
+            # slots that show one name, one tries.
+            spent = self._tried.setdefault(_tried_as(target), request) is not request
+            request |= {} if spent else given
         yield from TokenRows(target).rows(self._facts(target, options["module"], request, spent))
 
     def _facts(self, target: Target, module: str, request: Fact, spent: bool) -> Iterator[Fact]:
@@ -135,7 +138,7 @@ class Pkcs11:
         try:
             for fact in child.answers():
                 if fact.get("login") in ("made", "not-needed"):
-                    self._refused.discard(target.locator)
+                    self._tried.pop(_tried_as(target), None)
                 yield _SPENT if spent and fact.get("login") == "not-asked" else fact
         except BaseException:
             child.end()
@@ -172,6 +175,19 @@ def _failed_module(module: str, failure: SourceError | None) -> Target:
     kind = "broken" if isinstance(failure, SourceBroken) else "unreachable"
     options = (("module", module), ("kind", kind), ("reason", reason), ("advice", advice))
     return Target(collector=Pkcs11.name, locator=f"pkcs11:?module-path={quote(module)}", options=options)
+
+
+def _told_apart(tokens: list[Fact]) -> Iterator[tuple[str, Fact]]:
+    """Each token's locator; where two slots of a module show one name, all but the first bear their slot's number."""
+    seen: set[str] = set()
+    for token in tokens:
+        locator = _token_uri(token)
+        yield f"{locator};slot-id={token['slot']}" if locator in seen else locator, token
+        seen.add(locator)
+
+
+def _tried_as(target: Target) -> str:
+    return target.locator.partition(";slot-id=")[0]
 
 
 def _token_uri(token: Fact) -> str:

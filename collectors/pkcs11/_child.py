@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -27,15 +28,20 @@ _GOODBYE: Final = 2
 class Child:
     """One process, one module, requests in turn."""
 
-    def __init__(self, module: str, request: Fact, *, silence: float, parameters: str | None = None) -> None:
+    def __init__(
+        self, module: str, request: Fact, *, silence: float, parameters: str | None = None, hidden: Container[str] = ()
+    ) -> None:
+        """Start it with a request; of our environment it gets all but the `hidden` names, which hold PINs."""
         self.module = module
         self._always: Fact = {"module": module} | ({} if parameters is None else {"parameters": parameters})
         # -P: no folder of ours comes first on the path, where `pkcs11` would be the collector.
-        command = [sys.executable, "-P", "-m", "collectors._pkcs11.worker"]
+        command = [sys.executable, "-P", "-m", "collectors._pkcs11"]
         path = os.pathsep.join(filter(None, [_HOUSE, os.environ.get("PYTHONPATH")]))
+        environment = {name: value for name, value in os.environ.items() if name not in hidden}
+        # A session of its own: what a module starts beside itself goes with it.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**environment, "PYTHONPATH": path}, start_new_session=True,
         )  # fmt: skip
         self.ask(request, silence=silence)
 
@@ -57,9 +63,11 @@ class Child:
         """
         for line in self._lines():
             try:
-                fact: Fact = json.loads(line)
+                fact: object = json.loads(line)
             except ValueError:
-                raise SourceBroken(f"{self.module} garbled its process", advice="check the module") from None
+                fact = None
+            if not isinstance(fact, dict):
+                raise SourceBroken(f"{self.module} garbled its process", advice="check the module")
             if "end" in fact:
                 return
             yield fact
@@ -85,24 +93,31 @@ class Child:
         return SourceUnreachable(f"{self.module} did not answer in {self._silence:g} s", advice=advice)
 
     def _ended(self) -> SourceError:
-        code = self._process.wait()
+        # Not reaped yet: `end` still has to take with it what it started.
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        self.end()
+        code = self._process.returncode
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return SourceBroken(f"{self.module} took its process down ({how})", advice="check that it is a PKCS#11 module")
 
     def end(self, *, at_once: bool = False) -> None:
-        """Let it finalise its module and go; kill it if it will not."""
+        """Let it finalise its module and go; kill what will not, and what it started."""
         process = self._process
+        if process.returncode is not None:
+            return
         for pipe in (process.stdin, process.stdout):
             # A request may be in it that nobody will read.
             with suppress(BrokenPipeError):
                 if pipe is not None:
                     pipe.close()
         deadline = time.monotonic() + (0 if at_once else _GOODBYE)
-        while process.poll() is None and time.monotonic() < deadline:
+        peek = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, process.pid, peek) is None and time.monotonic() < deadline:
             time.sleep(0.005)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        # Its number is ours until it is waited for, so the group is no stranger's.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def __del__(self) -> None:
         if hasattr(self, "_process"):

@@ -30,6 +30,10 @@ _KINDS: Final = {
     "CKO_SECRET_KEY": (KeyType.SECRET_KEY, "secret-key"),
     "CKO_OTP_KEY": (KeyType.SECRET_KEY, "otp-key"),
 }
+# They bear a key type, and are no key.
+_NO_KEYS: Final = frozenset({"CKO_DOMAIN_PARAMETERS", "CKO_DATA", "CKO_PROFILE", "CKO_MECHANISM"})
+# A label may be as long as its maker likes; a row need not.
+_LONGEST: Final = 500
 # PKCS#11 key types to canonical algorithm, parameter and size in bits.
 _SYMMETRIC: Final[dict[str, tuple[str, str | None, int | None]]] = {
     "CKK_AES": ("AES", None, None), "CKK_AES_XTS": ("AES", None, None), "CKK_DES3": ("TDEA", "3TDEA", 168),
@@ -110,7 +114,9 @@ class TokenRows:
         elif "refused" in fact:
             count, name, code = fact["objects"], fact["refused"], fact["code"]
             reason = f"the module refuses {name} ({count} object{'s'[: count > 1]})"
-            yield self._gap(GapScope.FIELD, GapStatus.DENIED, reason, field=name, code=code)
+            # What does not tell its class may be a key.
+            scope = GapScope.OBJECT if name == "CKA_CLASS" else GapScope.FIELD
+            yield self._gap(scope, GapStatus.DENIED, reason, field=name, code=code)
 
     def _gap(self, scope: GapScope, status: GapStatus, reason: str, *, locator: str | None = None, **more: Any) -> Gap:
         locator = locator or self._target.locator
@@ -120,7 +126,7 @@ class TokenRows:
         kind = found.get("CLASS")
         if kind == "CKO_CERTIFICATE":
             yield from self._certificate(found)
-        elif kind in _KINDS or found.get("KEY_TYPE"):
+        elif kind in _KINDS or (found.get("KEY_TYPE") and kind not in _NO_KEYS):
             yield from self._key(found)
         else:
             self._others[kind or "no class"] += 1
@@ -130,7 +136,7 @@ class TokenRows:
                 yield self._gap(GapScope.OBJECT, GapStatus.NOT_APPLICABLE, reason, locator=locator)
 
     def _locator(self, found: Found, kind: str) -> str:
-        label, id_ = _text(found.get("LABEL")), found.get("ID") or ""
+        label, id_ = _text(found.get("LABEL")), (found.get("ID") or "")[: 2 * _LONGEST]
         parts = ["id=%" + bytes.fromhex(id_).hex("%").upper()] if id_ else []
         parts += [f"object={quote(label)}"] if label else []
         locator = ";".join([self._target.locator, *parts, f"type={kind}"])
@@ -273,7 +279,8 @@ def _flags(pattern: str) -> tuple[dict[str, bool | None], tuple[KeyFunction, ...
 
 
 def _text(value: str | None) -> str | None:
-    return bytes.fromhex(value).rstrip(b"\0").decode(errors="replace") or None if value else None
+    text = bytes.fromhex(value or "").partition(b"\0")[0].decode(errors="replace")
+    return (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…") or None
 
 
 def _day(value: str | None) -> datetime | None:

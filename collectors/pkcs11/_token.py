@@ -6,36 +6,40 @@ Refuses to: take a claim for a proof. A certificate number is not in PKCS#11; th
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any, Final
 
 from toolkit.identity import keeper_uid
 from toolkit.model import Target, Token
 
-# Software that sets CKF_HW_SLOT or is known not to be hardware, by manufacturer or model.
-_SOFTWARE: Final = ("softhsm", "mozilla", "nss", "opencryptoki", "soft", "p11-kit", "gnome", "kryoptic")
+# Software that sets CKF_HW_SLOT or is known not to be hardware, by manufacturer or model: SoftHSM, Mozilla NSS,
+# opencryptoki ("IBM SoftTok"), the TPM simulators ("SW   TPM"), p11-kit, GNOME, Kryoptic.
+_SOFTWARE: Final = re.compile(r"\bsoft|mozilla|\bnss\b|opencryptoki|\bsw +tpm|p11-kit|gnome|kryoptic")
 # Software of which no validated build exists (from knowledge).
-_UNVALIDATED: Final = ("softhsm", "p11-kit")
+_UNVALIDATED: Final = re.compile(r"softhsm|p11-kit|\bsw +tpm")
+_CLAIM: Final = re.compile(r"(?<!non-)(?<!non )(?<!not )fips")
 
 
 def is_hardware(token: dict[str, Any]) -> bool:
     """Whether the token is a device."""
-    return bool(token.get("is_hardware")) and not _is_of(token, _SOFTWARE)
+    return bool(token.get("is_hardware")) and not _SOFTWARE.search(_maker(token))
 
 
-def _is_of(token: dict[str, Any], names: tuple[str, ...]) -> bool:
-    maker = f"{token.get('manufacturer')} {token.get('model')}".lower()
-    return any(name in maker for name in names)
+def _maker(token: dict[str, Any]) -> str:
+    return f"{token.get('manufacturer')} {token.get('model')}".lower()
 
 
 def _fips(token: dict[str, Any], others: Counter[str]) -> tuple[bool | None, str | None]:
+    """What the maker's words claim; a label is its owner's word, save where the maker gives it (NSS)."""
+    if _UNVALIDATED.search(_maker(token)):
+        return False, "no validated build of this software is known"
     if others["CKO_VALIDATION"]:
         return True, "it holds a validation object (PKCS#11 v3.2)"
-    for name in ("slot_description", "label", "model", "library"):
-        if "fips" in str(token.get(name)).lower():
+    names = ("slot_description", "model", "library") + (("label",) if "mozilla" in _maker(token) else ())
+    for name in names:
+        if _CLAIM.search(str(token.get(name)).lower()):
             return True, f"its {name.replace('_', ' ')} says FIPS"
-    if _is_of(token, _UNVALIDATED):
-        return False, "no validated build of this software is known"
     return None, None
 
 

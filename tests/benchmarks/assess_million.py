@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit import assessment, correlation, policies, registry, risk
-from toolkit.tables import TEXTS, Builder, Inventory, frame_of, schema
+from toolkit.tables import RUN_TABLES, TEXTS, Builder, Inventory, frame_of, schema
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 ALGORITHMS = ["RSA", "RSA", "RSA", "EC", "EC", "Ed25519", "AES", "AES", "HMAC", "TDEA"]
@@ -51,7 +51,7 @@ def inventory(count: int) -> Inventory:
         "is_self_signed": _some(pick, [True, False], half), "is_trust_anchor": _some(pick, [True, False], half),
     }  # fmt: skip
     empty = Inventory.of(Builder())
-    tables = {name: empty.table(name) for name in ("tokens", "secrets", "usages", "gaps", "readings")}
+    tables = {name: empty.table(name) for name in RUN_TABLES if name not in ("keys", "certificates")}
     return Inventory(
         keys=_frame("keys", keys, count), certificates=_frame("certificates", certificates, half), **tables
     )

@@ -1,4 +1,4 @@
-"""Real tools that make real keys, and a reader of what a collector says of them."""
+"""Real tools that make real keys, and a PKCS#11 module of our own that lies and fails as it is told."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from collectors.pkcs11 import Pkcs11
+from toolkit import softhsm
+from toolkit.errors import SourceBroken, SourceUnreachable
 
 
 @pytest.fixture
@@ -74,3 +78,81 @@ def moto(moto_server, monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
     moto_server.reset()
     return moto_server
+
+
+class Shim:
+    """The shim's library, and what it is told and tells."""
+
+    def __init__(self, module, log, pin, folder, monkeypatch):
+        self.module, self.pin, self._log, self._folder, self._env = str(module), pin, log, folder, monkeypatch
+
+    def tell(self, **words):
+        """Set its environment: fault="segv:C_FindObjects:1"."""
+        for name, word in words.items():
+            self._env.setenv(f"SHIM_{name.upper()}", str(word))
+
+    def another(self, name, **words):
+        """A copy with a token of its own, told by a file beside it; its path."""
+        module = self._folder / f"{name}.so"
+        shutil.copy(self.module, module)
+        words = {"serial": name, **words}
+        lines = (f"SHIM_{word.upper()}={value}\n" for word, value in words.items())
+        module.with_name(f"{name}.so.told").write_text("".join(lines))
+        return str(module)
+
+    def reader(self, **options):
+        """A collector over it, with the PIN."""
+        return Pkcs11(**{"modules": (self.module,), "pin": self.pin, "silence_seconds": 20, **options})
+
+    def read(self, **options):
+        """All rows."""
+        reader = self.reader(**options)
+        return [row for target in reader.targets() for row in reader.collect(target)]
+
+    def until_failure(self):
+        """The rows before the target failed, and the failure."""
+        reader = self.reader()
+        (target,) = reader.targets()
+        rows = []
+        reading = reader.collect(target)
+        with pytest.raises((SourceBroken, SourceUnreachable)) as failure:
+            rows.extend(iter(lambda: rows.append(next(reading)), object()))
+        return rows, failure.value
+
+    def calls(self):
+        """Every call by name, with its number."""
+        return [tuple(line.split()[1:]) for line in self._log.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def shim_made(tmp_path_factory):
+    """A filled token and the compiled shim."""
+    if softhsm.find() is None or shutil.which("cc") is None:
+        pytest.skip("SoftHSM2 or a C compiler is not installed")
+    folder = tmp_path_factory.mktemp("shim")
+    source = Path(__file__).with_name("pkcs11_shim.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", folder / "shim.so", source, "-ldl"], check=True)
+    return softhsm.make_token(folder / "token"), folder / "shim.so"
+
+
+@pytest.fixture
+def shim(shim_made, tmp_path, monkeypatch):
+    """The shim before a filled SoftHSM token."""
+    token, module = shim_made
+    for name, value in token.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SHIM_MODULE", str(token.module))
+    monkeypatch.setenv("SHIM_LOG", str(tmp_path / "calls"))
+    return Shim(module, tmp_path / "calls", token.pin, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def own_token(shim_made, shim, tmp_path, monkeypatch):
+    """A copy of the shim's token, to spoil, before which the shim stands."""
+    token, _ = shim_made
+    copy = tmp_path / "copy"
+    shutil.copytree(token.configuration.parent, copy)
+    conf = copy / "softhsm2.conf"
+    conf.write_text(conf.read_text().replace(str(token.configuration.parent), str(copy)))
+    monkeypatch.setenv("SOFTHSM2_CONF", str(conf))
+    return token

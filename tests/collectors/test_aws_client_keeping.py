@@ -11,9 +11,10 @@ import pytest
 from collectors._aws.estate import READS, Estate
 from collectors._aws.journal import Journal
 from collectors._aws.pace import Bucket, Pace
-from collectors._aws.place import whole
+from collectors._aws.place import attempt, whole
 from collectors._aws.resuming import Resuming
 from collectors._aws.scope import Scope
+from collectors._aws.wire import signed, signing_key
 from toolkit.terms import GapStatus
 
 OWN = "111122223333"
@@ -249,3 +250,61 @@ def test_no_call_is_throttled_at_the_documented_quota(aws, signed_in):
     assert {("DescribeKey", "OK"): 80} == {
         name: count for name, count in aws.counts.items() if name[0] == "DescribeKey"
     }
+
+
+@pytest.mark.parametrize("token", [None, "".join("tok" for _ in range(9))])
+def test_the_lean_way_signs_as_botocore_does(token, monkeypatch):
+    """The very same Authorization, with and without a session token."""
+    import datetime as clock
+
+    from botocore import auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    body, moment = b'{"KeyId": "x"}', clock.datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
+    headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "TrentService.DescribeKey"}
+    request = AWSRequest("POST", "https://kms.eu-west-1.amazonaws.com/", headers, body)
+    monkeypatch.setattr(auth, "get_current_datetime", lambda *_, **__: moment.replace(tzinfo=None))
+    secret = os.urandom(20).hex()
+    auth.SigV4Auth(Credentials("AKIDX", secret, token), "kms", "eu-west-1").add_auth(request)
+
+    ours = {**headers, "host": "kms.eu-west-1.amazonaws.com", "x-amz-date": "20261127T100000Z"}
+    ours |= {"x-amz-security-token": token} if token else {}
+    made = signed(secret, "AKIDX", ("20261127", "eu-west-1", "kms"), ours, body, signing_key)
+
+    assert request.headers["Authorization"] == made
+
+
+def test_the_lean_way_answers_as_botocore_does(aws, signed_in):
+    """The same members of the same types, for an answer and for a refusal."""
+    region = aws.account(OWN).region("eu-west-1")
+    key, closed = region.key("RSA_2048"), region.key()
+    aws.deny("kms:DescribeKey", key=closed)
+    estate = Estate(
+        "aws_kms", "kms", reads=(*ASKED, "kms:GetPublicKey"), scope=Scope(regions=("eu-west-1",), resume_minutes=0)
+    )
+    place = estate._entered(next(iter(estate.targets())))
+    questions = [("DescribeKey", key), ("GetPublicKey", key), ("DescribeKey", closed)]
+
+    botocore_s = aws.client("kms", "eu-west-1")
+    first = [attempt(place.ask, "kms", name, {"KeyId": one.arn}) for name, one in questions]
+    lean = [attempt(place.ask, "kms", name, {"KeyId": one.arn}) for name, one in questions]
+
+    assert place._account.wire("kms", account=OWN, region="eu-west-1").is_open
+    assert first == lean
+    described = botocore_s.describe_key(KeyId=key.arn)["KeyMetadata"]
+    assert described == lean[0]["KeyMetadata"]
+    assert lean[2].permission == "kms:DescribeKey"
+
+
+def test_a_proxy_is_botocore_s_business(aws, signed_in, monkeypatch):
+    """The lean way knows none, so it stays shut."""
+    monkeypatch.setattr("collectors._aws.wire.get_environ_proxies", lambda url: {"http": "http://proxy"})
+    aws.account(OWN).region("eu-west-1").key()
+    estate = Estate("aws_kms", "kms", reads=ASKED, scope=Scope(regions=("eu-west-1",), resume_minutes=0))
+    place = estate._entered(next(iter(estate.targets())))
+
+    for _ in range(2):
+        list(place.pages("kms", "ListKeys", "Keys"))
+
+    assert not place._account.wire("kms", account=OWN, region="eu-west-1").is_open

@@ -266,7 +266,7 @@ def test_a_module_that_misbehaves_is_a_gap_and_the_others_are_read(kind, token, 
     source, module = tmp_path / "bad.c", tmp_path / "bad.so"
     source.write_text(BAD[kind])
     subprocess.run(["cc", "-shared", "-fPIC", "-w", "-o", module, source], check=True)
-    options = {"modules": [module, token.module], "pin": token.pin, "silence_seconds": 2}
+    options = {"modules": [module, token.module], "pin": token.pin, "silence_seconds": 6}
     inv = tk.collect("pkcs11", **options, show_progress=False)
     assert ["failed", "read"] == sorted(inv.readings["status"])
     assert 11 == len(inv.keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -28,6 +29,15 @@ def refusal(call, **words) -> tuple[str, str]:
     with pytest.raises(ClientError) as caught:
         call(**words)
     return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
+
+
+def refusal_or_ok(call) -> str:
+    """The code of the error that a call raises, if any."""
+    try:
+        call()
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return "OK"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +200,27 @@ def test_latency_is_waited_for_outside_of_the_server(aws, region):
 
     with ThreadPoolExecutor(8) as pool:
         assert {9} == set(pool.map(came_before_the_answer, range(8)))
+
+
+def test_companions_fail_and_are_throttled_with_their_own_errors(aws):
+    """A failure of KMS's is InternalFailure elsewhere; the tagging API calls throttling ThrottledException."""
+    tagging = aws.client("resourcegroupstaggingapi", REGION)
+    aws.throttle(GetResources=1)
+    assert "ThrottledException" in {refusal_or_ok(tagging.get_resources) for _ in range(5)}
+    aws.heal()
+    aws.fail(share=1.0)
+    assert "InternalFailure" == refusal(tagging.get_resources)[0]
+
+
+def test_planted_secrets_are_found_where_they_surface(aws, region, kms):
+    """Data keys, imported material, credentials: raw, in hexadecimal and in base64; and the log shows none."""
+    key = region.key()
+    plain = kms.generate_data_key(KeyId=key.key_id, KeySpec="AES_256")["Plaintext"]
+    secret = aws.account(ACCOUNT).credentials["aws_secret_access_key"]
+
+    for text in (plain, plain.hex(), base64.b64encode(plain), f"secret={secret}"):
+        assert 1 == aws.leaks(text)
+    assert 0 == aws.leaks(f"{aws.calls} {key} {key.arn}")
 
 
 def test_every_call_is_remembered(aws, region, kms):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from simulators.kms.calls import ACROSS_ACCOUNTS
+from simulators.kms.validation import service
 
 ACCOUNT, OTHER, REGION = "111122223333", "444455556666", "eu-west-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
@@ -166,6 +169,10 @@ def test_grants_are_given_and_taken(region, kms):
         kms.create_grant, KeyId=rsa.key_id, GranteePrincipal=ROLE, Operations=["Encrypt"]
     )
     assert "InvalidGrantTokenException" == code(kms.retire_grant, GrantToken="none")
+    given = {"KeyId": key.key_id, "GranteeServicePrincipal": "s3.amazonaws.com", "Operations": ["Decrypt"]}
+    assert "ValidationException" == code(kms.create_grant, **given)
+    bound = {"SourceArn": "arn:aws:s3:eu-west-1:111122223333:bucket"}
+    kms.create_grant(Constraints=bound, RetiringPrincipal=ROLE, **given)
 
 
 def test_a_policy_is_kept_as_it_was_put(region, kms):
@@ -216,6 +223,18 @@ def test_another_accounts_key_needs_its_policy(aws, region):
     assert "NotFoundException" == code(there.describe_key, KeyId=key.key_id)
 
 
+def test_operations_across_accounts_are_those_of_the_reference():
+    """Each operation's text in botocore's model says whether it may be used across accounts."""
+    model = service()
+    says_yes = {
+        name
+        for name in model.operation_names
+        if re.search(r"Cross-account use</b>\s*:\s*Yes", model.operation_model(name).documentation)
+    }
+
+    assert says_yes == set(ACROSS_ACCOUNTS)
+
+
 def test_keys_shared_through_ram_are_listed_when_asked_for(aws, region, kms):
     """ResourceOwners is SELF unless said otherwise."""
     own, foreign = region.key(), aws.account(OTHER).region(REGION).key()
@@ -224,6 +243,10 @@ def test_keys_shared_through_ram_are_listed_when_asked_for(aws, region, kms):
     assert [own.arn] == [one["KeyArn"] for one in kms.list_keys()["Keys"]]
     both = kms.list_keys(ResourceOwners=["SELF", "OTHER_ACCOUNTS_VIA_RAM"])["Keys"]
     assert {own.arn, foreign.arn} == {one["KeyArn"] for one in both}
+    there = aws.client("kms", REGION, account=OTHER)
+    assert ["AWS_RAM", "default"] == there.list_key_policies(KeyId=foreign.key_id)["PolicyNames"]
+    assert ACCOUNT in there.get_key_policy(KeyId=foreign.key_id, PolicyName="AWS_RAM")["Policy"]
+    assert "NotFoundException" == code(kms.get_key_policy, KeyId=own.key_id, PolicyName="AWS_RAM")
 
 
 def test_keys_that_aws_manages_are_not_changed(region, kms):

@@ -7,9 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 from botocore.exceptions import ClientError
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from simulators.kms.customer import import_material
 
 REGION, OTHER = "eu-west-1", "us-east-1"
 OK, INVALID, DISABLED = "OK", "KMSInvalidStateException", "DisabledException"
@@ -77,19 +75,6 @@ def outcome(kms, operation: str, key_id: str) -> str:
     except ClientError as error:
         return error.response["Error"]["Code"]
     return OK
-
-
-def import_material(kms, key_id: str, material: bytes, **words) -> str:
-    """Import as the documentation tells customers to: wrapped with the key that KMS hands out."""
-    given = kms.get_parameters_for_import(
-        KeyId=key_id, WrappingAlgorithm="RSAES_OAEP_SHA_256", WrappingKeySpec="RSA_2048"
-    )
-    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
-    wrapped = load_der_public_key(given["PublicKey"]).encrypt(material, oaep)
-    words = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"} | words
-    return kms.import_key_material(
-        KeyId=key_id, ImportToken=given["ImportToken"], EncryptedKeyMaterial=wrapped, **words
-    )["KeyMaterialId"]
 
 
 class Walker:

@@ -129,3 +129,49 @@ def test_two_packs_may_disagree_visibly(pack):
         {"key": frame_of("key", KEYS[1:2])}, [pack, guideline], as_of=AS_OF, verdicts=[Verdict.FAIL, Verdict.WARN]
     )
     assert list(zip(found["pack"], found["verdict"], strict=True)) == [("house", "FAIL"), ("mild", "WARN")]
+
+
+def scoped(**changes):
+    """The house pack, for health data only."""
+    return policies.parse({**PACK, "pack": {**PACK["pack"], "scope": "ephi", **changes}}, name="house")
+
+
+def test_a_scope_that_nobody_told_is_one_finding_and_not_one_a_rule():
+    """In: judged. Out: nothing. Not told: one line that says what to say; rule by rule on request."""
+    rows = [{**KEYS[1], "scopes": ["ephi"]}, {**KEYS[2], "scopes": ["not:ephi"]}, KEYS[0], KEYS[3]]
+    found = judged(scoped(), rows)
+    assert [("b", "long", "FAIL"), ("inventory", "asked", "ATTESTATION_REQUIRED"), ("a", "scope", "INDETERMINATE")] == (
+        found[["subject_uid", "rule", "verdict"]].astype(str).apply(tuple, axis=1).tolist()
+    )
+    untold = found[found["rule"] == "scope"].iloc[0]
+    assert (["scopes"], '{"scopes": null}') == (list(untold["missing"]), untold["saw"])
+    assert "long" in set(judged(scoped(), rows[2:], each_rule=True)["rule"])
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [(["ephi"], ["ATTESTATION_REQUIRED"]), (["not:*"], []), (["nss"], ["INDETERMINATE"]), (None, ["INDETERMINATE"])],
+)
+def test_nobody_is_asked_to_attest_for_what_does_not_bind_them(told, expected):
+    """The scope of the inventory as a whole decides; a key in scope puts it in scope."""
+    frames = {"inventory": frame_of("inventory", [{"scopes": told}]), "key": frame_of("key", [])}
+    found = assessment.assess(frames, [scoped()], as_of=AS_OF)
+    assert expected == found.loc[found["rule"] == "asked", "verdict"].tolist()
+
+
+def test_packs_that_disagree_stand_side_by_side(pack):
+    """PASS here and FAIL there on one subject and topic is a row; agreement is none."""
+    short = policies.parse(
+        {**PACK, "rules": [{**PACK["rules"][0], "require": {"field": "size_bits", "op": ">=", "value": 2048}}]},
+        name="short",
+    )
+    found = assessment.assess({"key": frame_of("key", KEYS[:2])}, [pack, short], as_of=AS_OF)
+    (row,) = assessment.conflicts(found).to_dict("records")
+    assert ("b", "house", "FAIL", "short", "PASS") == tuple(
+        row[name] for name in ("subject_uid", "strict_pack", "strict_verdict", "mild_pack", "mild_verdict")
+    )
+
+
+def test_nothing_judged_is_no_conflict():
+    """An empty table has the same columns."""
+    assert assessment.conflicts(assessment.assess({}, [], as_of=AS_OF)).empty

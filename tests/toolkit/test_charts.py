@@ -119,3 +119,24 @@ def test_a_figure_shows_itself_with_its_description(scores):
 
     assert figure.svg == data["image/svg+xml"]
     assert (figure.alt, figure.says) == (told["image/svg+xml"]["alt"], told["image/svg+xml"]["says"])
+
+
+def test_what_is_left_of_the_risk_falls_in_the_order_of_the_repairs():
+    """A step a repair, from all of it; half of it is told when it is reached."""
+    best = pd.DataFrame({"risk_taken": [60.0, 20.0], "hours": [2.0, 10.0], "risk_per_hour": [30.0, 2.0]})
+    drawn = charts.worth(best, pd.DataFrame({"score": [80.0, 20.0]}))
+    assert (
+        "2 repairs would take away 80 % of the risk in 12 hours of work; half of it is gone after 2.0 hours."
+        == drawn.says
+    )
+    assert "from 100 % to 20 %" in drawn.alt
+
+
+def test_figures_of_nothing_are_drawn_and_say_so():
+    """No repair, no vulnerable key, no run."""
+    none = pd.DataFrame({name: pd.Series([], dtype=float) for name in ("risk_taken", "hours", "risk_per_hour")})
+    keys = pd.DataFrame({name: pd.Series([], dtype="datetime64[s]") for name in ("until", "may_be_until")})
+    runs = pd.DataFrame({name: [] for name in ("at", "broken", "weakened", "resistant", "unknown")})
+    drawn = charts.worth(none, pd.DataFrame({"score": []})), charts.deadlines(keys), charts.burn_down(runs)
+    assert all("<svg" in figure.svg for figure in drawn)
+    assert "There is no run yet." == drawn[2].says

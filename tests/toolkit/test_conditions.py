@@ -134,7 +134,8 @@ def test_what_is_undecided_names_unknown_fields(condition, data):
     columns = Columns("key", frame_of("key", data), as_of=AS_OF)
     missing = columns.missing(condition)
     named = np.zeros(len(data), bool)
-    for field, flags in missing.items():
+    for field, bits in missing.items():
+        flags = np.unpackbits(bits, count=len(data)).astype(bool)
         assert field in fields_of(condition)
         assert all(data[i][field] is None for i in np.flatnonzero(flags))
         named |= flags
@@ -174,3 +175,10 @@ def test_the_fields_are_the_columns_of_the_subjects():
     """A condition may ask for every column that correlation makes, and for no other."""
     for subject, frame in correlation.subjects(Inventory.of(Builder())).items():
         assert set(FIELDS[subject]) == set(frame.columns), subject
+
+
+def test_an_empty_list_is_known_to_be_empty_and_an_unknown_one_is_not():
+    """No replica is a fact; not having asked for replicas is none."""
+    frame = frame_of("key", [{"replicas": []}, {"replicas": ["arn:x"]}, {}])
+    answer = Columns("key", frame, as_of=AS_OF).answer(parse({"field": "replicas", "op": "is_empty"}, subject="key"))
+    assert ([True, False, False], [False, True, False]) == (answer.yes.tolist(), answer.no.tolist())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import tomllib
+from datetime import date, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_cryptoperiods_only_warn():
     """SP 800-57pt1 r5 5.3.6, table 1: suggestions of a rough magnitude (S)."""
     pack = policies.load(FOLDER / "nist_sp800_57.toml")
     periods = [rule for rule in pack.rules if rule.id.startswith("cryptoperiod-")]
-    assert len(periods) == 7
+    assert len(periods) == 10
     assert {Verdict.WARN} == {rule.otherwise for rule in periods}
 
 
@@ -79,8 +80,6 @@ def test_cryptoperiods_only_warn():
         # SP 800-131A r2: 112 bits through 2030 (K).
         ("112-bits-after-2030", {"security_strength_bits": 112, "quantum": "broken"}, "2030-12-31", "NOT_APPLICABLE"),
         ("112-bits-after-2030", {"security_strength_bits": 112, "quantum": "broken"}, "2031-01-01", "FAIL"),
-        # The r3 draft: deprecated after 2030, which is no failure (P, draft).
-        ("112-bits-deprecated-draft", {"security_strength_bits": 112, "quantum": "broken"}, "2031-01-01", "WARN"),
         # SP 800-131A r2: 3TDEA encrypts until the end of 2023 (K).
         ("tdea", {"algorithm": "TDEA"}, "2023-12-31", "NOT_APPLICABLE"),
         ("tdea", {"algorithm": "TDEA"}, "2024-01-01", "FAIL"),
@@ -128,8 +127,15 @@ def test_a_guideline_and_a_draft_never_fail():
         ({"subject": "gap"}, "rule long: it needs"),
         ({"met": []}, "no example `met`"),
         ({"attestation": True}, "an attestation has"),
+        ({"attester": "the owner"}, "attester is said of an attestation only"),
         ({"effective_from": "2031"}, "effective_from is a date"),
         ({"require": {"field": "size", "op": ">", "value": 1}}, "rule long, require: a key has no field 'size'"),
+        ({"scope": "moon"}, "'moon' is no Scope"),
+        ({"verb": "delete"}, "'delete' is no Verb"),
+        ({"topic": "weather"}, "'weather' is no Topic"),
+        ({"cwe": "326"}, "'326' is no cwe id"),
+        ({"attack": ["CWE-1"]}, "'CWE-1' is no attack id"),
+        ({"evidence": "a record"}, "evidence is a list of texts"),
         ({"pack__name": "home"}, "it calls itself home"),
         ({"pack__binding": "law"}, "'law' is no Binding"),
     ],
@@ -149,9 +155,58 @@ def test_a_pack_that_breaks_its_own_examples_is_refused(change):
         policies.check_examples(policies.parse(house(**change), name="house"))
 
 
+def test_a_rule_takes_from_its_pack_what_it_does_not_say():
+    """Scope, mark, dates and address stand once in `[pack]`; a rule may have its own, and an empty scope is everyone."""
+    pack = policies.parse(house(pack__scope="ephi", pack__effective_from=date(2027, 1, 1)), name="house")
+    assert (("ephi",), moment(date(2027, 1, 1))) == (pack.rules[0].scope, pack.rules[0].effective_from)
+    own = policies.parse(house(pack__scope="ephi", scope=[], url="https://example.com/1"), name="house").rules[0]
+    assert ((), "https://example.com/1") == (own.scope, own.url)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "expected"),
+    [(["ephi"], "FAIL"), (["not:ephi"], "NOT_APPLICABLE"), (["not:*"], "NOT_APPLICABLE"), (["nss"], "INDETERMINATE")],
+)
+def test_a_rule_with_a_scope_is_asked_of_what_is_told_to_be_in_it(scopes, expected):
+    """In: judged. Out: not applicable. Not told: indeterminate, for want of `scopes`."""
+    pack = policies.parse(house(pack__scope="ephi"), name="house")
+    row = {"size_bits": 1024, "scopes": scopes}
+    assert expected == verdict_of(pack, "long", row, date(2026, 1, 1))
+    columns = Columns("key", frame_of("key", [{"size_bits": 1024}]), as_of=moment(date(2026, 1, 1)))
+    assert ["scopes"] == list(policies.judge(pack.rules[0], columns).missing)
+
+
+@pytest.mark.parametrize(
+    ("field", "topic"), [("size_bits", "algorithm"), ("in_use_since", "cryptoperiod"), ("owner", "records")]
+)
+def test_a_rule_is_about_the_first_thing_it_asks_for(field, topic):
+    """Without it, packs that disagree could not be shown side by side."""
+    assert topic == policies.parse(house(require={"field": field, "op": "known"}), name="house").rules[0].topic
+
+
 def test_a_file_that_is_no_pack_is_refused(tmp_path):
     """The error names the file."""
     path = tmp_path / "odd.toml"
     path.write_text("[pack")
     with pytest.raises(PolicyError, match=r"odd\.toml"):
         policies.load(path)
+
+
+def edges():
+    """Every effective date of every pack: the rule, and the instants beside it with whether it holds then."""
+    second = timedelta(seconds=1)
+    for path in PACKS:
+        for rule in policies.load(path).rules:
+            if rule.effective_from is not None:
+                yield pytest.param(rule, rule.effective_from, True, id=f"{path.stem}-{rule.id}-first")
+                yield pytest.param(rule, rule.effective_from - second, False, id=f"{path.stem}-{rule.id}-before")
+            if rule.effective_to is not None:
+                end = rule.effective_to + timedelta(days=1)
+                yield pytest.param(rule, end - second, True, id=f"{path.stem}-{rule.id}-last")
+                yield pytest.param(rule, end, False, id=f"{path.stem}-{rule.id}-after")
+
+
+@pytest.mark.parametrize(("rule", "at", "holds"), list(edges()))
+def test_a_rule_holds_from_the_first_second_of_its_time_to_the_last(rule, at, holds):
+    """Days are days of UTC, whatever the zone that the question is asked in."""
+    assert holds == rule.is_effective(at) == rule.is_effective(at.astimezone(timezone(timedelta(hours=9))))

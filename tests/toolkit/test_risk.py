@@ -21,7 +21,7 @@ GOOD = {
     "state": "active",
     "functions": ["sign"], "protection": "hardware", "protected": True, "extractable": False, "is_exposed": False,
     "is_in_code": False, "is_in_head": False, "data_class": "internal", "environment": "test", "places": 1, "copies": 1,
-    "certificates": 0, "is_ca_key": False, "is_trust_anchor": False, "in_use_since": datetime(2026, 1, 1, tzinfo=UTC),
+    "manager": "customer", "access_flags": [], "protects": 0, "certificates": 0, "is_ca_key": False, "is_trust_anchor": False, "in_use_since": datetime(2026, 1, 1, tzinfo=UTC),
     "expires_at": datetime(2027, 1, 1, tzinfo=UTC), "certified_until": datetime(2027, 1, 1, tzinfo=UTC),
 }  # fmt: skip
 # For each field its values, best first: a later one never lowers the likelihood.
@@ -39,6 +39,7 @@ WORSE = {
     "expires_at": [datetime(y, 1, 1, tzinfo=UTC) for y in (2027, 2020)],
     "quantum": ["resistant", "broken"],
     "data_class": ["public", "internal", "confidential", "secret"],
+    "access_flags": [[], ["user-is-administrator"], ["cross-account-access"], ["public-access"]],
     "functions": [["sign"], ["decrypt"]],
 }
 any_key = st.fixed_dictionaries({field: st.none() | st.sampled_from(values) for field, values in WORSE.items()})

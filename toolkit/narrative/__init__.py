@@ -14,9 +14,11 @@ from __future__ import annotations
 from toolkit.narrative.display import Summary, Table
 from toolkit.narrative.evidence import Evidence, evidence, moment
 from toolkit.narrative.inventory import gaps, hard_coded, in_several_places
+from toolkit.narrative.page import Page, key_page
+from toolkit.narrative.quantum import mandates, moves
 from toolkit.narrative.risk import standards, summary, worst
 
 __all__ = [
-    "Evidence", "Summary", "Table", "evidence", "gaps", "hard_coded", "in_several_places", "moment", "standards",
-    "summary", "worst",
+    "Evidence", "Page", "Summary", "Table", "evidence", "gaps", "hard_coded", "in_several_places", "key_page",
+    "mandates", "moment", "moves", "standards", "summary", "worst",
 ]  # fmt: skip

@@ -4,6 +4,32 @@ A pack is a TOML file, `<name>.toml`: a `[pack]` table and `[[rules]]`. Each rul
 must hold (`require`) and what it means if it does not (`otherwise`: FAIL or WARN), in the language of
 `toolkit.conditions`; its own examples (`met`, `not_met`, `cannot_tell`) are its tests.
 
+    [pack]
+    title, issuer, edition, url          # texts
+    status                               # in-force | draft | withdrawn | example; only what is in force is a default
+    binding                              # terms.Binding; a guideline never FAILs
+    scope                                # optional, a word or a list of terms.Scope (any of them); default: everyone
+    mark, effective_from, effective_to   # optional: what rules have that do not say otherwise
+
+    [[rules]]
+    id, clause, says, subject, severity, remediation, require, met, not_met, cannot_tell       # needed
+    mark                                 # needed here or in [pack]: P primary, S secondary, K from knowledge
+    when, otherwise, is_draft            # `[]`, FAIL, false if not said
+    edition, url, scope, effective_from, effective_to     # instead of the pack's; `scope = []` is everyone
+    evidence = ["…"]                     # what it takes to show it to an auditor
+    verb                                 # terms.Verb: the move of a key's life that repairs it
+    topic                                # terms.Topic; else from the first field of `require`
+    cwe = "CWE-326"
+    attack = ["T1552.004"]               # MITRE ATT&CK techniques
+    conflicts = "…"                      # where it is known to disagree with another pack
+    attestation = true                   # only a person can answer it: subject "inventory", no condition, no examples
+    attester, every_days                 # of an attestation: whose it is, and for how many days it holds
+
+A rule with a scope is judged for subjects told to be in it, NOT_APPLICABLE for those told to be out, and INDETERMINATE
+(missing: scopes) for the rest (`toolkit.scopes`). Its examples are in scope unless they name `scopes` themselves. Dates
+are days of UTC: a rule holds from the first moment of `effective_from` to the last of `effective_to`. An example may
+say on which day it is judged (`as_of = 2031-01-01`; else 2026-06-01).
+
 Refuses to: load a pack with an unknown field, operator or key, or one that breaks its own examples. A guideline and
 a draft never FAIL: what they would fail is a WARN.
 

@@ -7,21 +7,25 @@ toolkit.errors.PolicyError: pack house: it lacks binding, edition, issuer, statu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from toolkit.conditions import FIELDS, Condition, moment
+from toolkit.conditions import FIELDS, All, Condition, Test, moment
 from toolkit.conditions import parse as parse_condition
 from toolkit.errors import PolicyError
-from toolkit.terms import Binding, PackStatus, Severity, TrustMark, Verdict
+from toolkit.policies._topics import topic_of
+from toolkit.terms import Binding, PackStatus, Scope, Severity, Topic, TrustMark, Verb, Verdict
 
 Member = TypeVar("Member", bound=StrEnum)
 
 EXAMPLES_AS_OF: Final = datetime(2026, 6, 1, tzinfo=UTC)
 """The day on which examples are judged, unless one names its own (`as_of`)."""
+_CWE: Final = re.compile(r"CWE-[0-9]+")
+_ATTACK: Final = re.compile(r"T[0-9]{4}(\.[0-9]{3})?")
 _EXAMPLES: Final = {"met": Verdict.PASS, "not_met": Verdict.FAIL, "cannot_tell": Verdict.INDETERMINATE}
 
 
@@ -36,22 +40,35 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One demand of one clause. `mark` says how the clause was checked (P primary, S secondary, K from knowledge)."""
+    """One demand of one clause. `mark` says how the clause was checked (P primary, S secondary, K from knowledge).
+
+    `scope`: it is asked only of what is in one of these; empty: of everything.
+    """
 
     id: str
     clause: str
+    edition: str
+    url: str
     mark: TrustMark
     says: str
     subject: str
+    scope: tuple[str, ...]
     when: Condition
     require: Condition | None
     otherwise: Verdict
     severity: Severity
     remediation: str
+    verb: Verb | None
+    topic: Topic
+    evidence: tuple[str, ...]
+    cwe: str | None
+    attack: tuple[str, ...]
+    conflicts: str | None
+    attester: str | None
+    every_days: int | None
     is_draft: bool
     effective_from: datetime | None
     effective_to: datetime | None
-    cwe: str | None
     examples: tuple[Example, ...]
 
     @property
@@ -59,10 +76,21 @@ class Rule:
         """Whether only a named person can answer it."""
         return self.require is None
 
+    @property
+    def scoped(self) -> Condition | None:
+        """What its scope asks of a subject."""
+        return Test("scopes", "within", self.scope) if self.scope else None
+
+    @property
+    def applies(self) -> Condition:
+        """When it applies: within its scope, and as `when` says."""
+        scoped = self.scoped
+        return self.when if scoped is None else All((self.when, scoped))
+
     def is_effective(self, as_of: datetime) -> bool:
         """Whether it holds at that time: from the first moment of `effective_from` to the last of `effective_to`."""
         starts, ends = self.effective_from, self.effective_to
-        return (starts is None or starts <= as_of) and (ends is None or as_of.date() <= ends.date())
+        return (starts is None or starts <= as_of) and (ends is None or as_of < ends + timedelta(days=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +104,19 @@ class Pack:
     status: PackStatus
     binding: Binding
     url: str
+    scope: tuple[str, ...]
     rules: tuple[Rule, ...]
 
 
 _PACK: Final = {"title", "issuer", "edition", "status", "binding", "url"}
-_NEEDED: Final = {"id", "clause", "mark", "says", "subject", "severity", "remediation"}
+_PACK_MAY: Final = {"name", "scope", "mark", "effective_from", "effective_to"}
+_NEEDED: Final = {"id", "clause", "says", "subject", "severity", "remediation"}
 _MAY: Final = {
-    "edition", "is_draft", "when", "require", "otherwise", "effective_from", "effective_to", "cwe", "attestation",
-    *_EXAMPLES,
+    "edition", "url", "mark", "scope", "is_draft", "when", "require", "otherwise", "effective_from", "effective_to",
+    "verb", "topic", "evidence", "cwe", "attack", "conflicts", "attestation", "attester",
+    "every_days", *_EXAMPLES,
 }  # fmt: skip
+_HANDED_DOWN: Final = ("edition", "url", "mark", "scope", "effective_from", "effective_to")
 
 
 def parse(data: Mapping[str, Any], *, name: str) -> Pack:
@@ -96,38 +128,49 @@ def parse(data: Mapping[str, Any], *, name: str) -> Pack:
     where = f"pack {name}"
     _keys(data, {"pack", "rules"}, set(), where)
     facts = data["pack"]
-    _keys(facts, _PACK, {"name"}, where)
+    _keys(facts, _PACK, _PACK_MAY, where)
     if facts.get("name", name) != name:
         raise PolicyError(f"{where}: it calls itself {facts['name']}", advice="name the pack after its file")
     status, binding = _member(PackStatus, facts["status"], where), _member(Binding, facts["binding"], where)
-    never_fails = binding is Binding.GUIDELINE or status is not PackStatus.IN_FORCE
-    rules = tuple(_rule(table, where, facts["edition"], never_fails) for table in data["rules"])
-    _unique([rule.id for rule in rules], where)
+    never_fails = binding is Binding.GUIDELINE or status in (PackStatus.DRAFT, PackStatus.WITHDRAWN)
     texts = {key: _text(facts, key, where) for key in ("title", "issuer", "edition", "url")}
-    return Pack(name=name, status=status, binding=binding, rules=rules, **texts)
+    handed_down = {key: facts[key] for key in _HANDED_DOWN if key in facts}
+    rules = tuple(_rule({**handed_down, **table}, where, status, never_fails) for table in data["rules"])
+    _unique([rule.id for rule in rules], where)
+    scope = _scope(facts, where)
+    return Pack(name=name, status=status, binding=binding, scope=scope, rules=rules, **texts)
 
 
-def _rule(table: Mapping[str, Any], where: str, edition: str, never_fails: bool) -> Rule:
+def _rule(table: Mapping[str, Any], where: str, status: PackStatus, never_fails: bool) -> Rule:
     where = f"{where}, rule {table.get('id', '?')}"
-    _keys(table, _NEEDED, _MAY, where)
-    is_draft = bool(table.get("is_draft", False))
-    otherwise = _otherwise(table, where)
-    if never_fails or is_draft:
-        otherwise = Verdict.WARN
+    _keys(table, _NEEDED | {"mark"}, _MAY, where)
+    is_draft = bool(table.get("is_draft", False)) or status is PackStatus.DRAFT
+    otherwise = Verdict.WARN if never_fails or is_draft else _otherwise(table, where)
+    conditions, scope = _conditions(table, where), _scope(table, where)
+    edition = _text(table, "edition", where)
     return Rule(
         id=_text(table, "id", where),
         says=_text(table, "says", where),
         remediation=_text(table, "remediation", where),
-        clause=f"{table.get('edition', edition)}, {_text(table, 'clause', where)}",
+        clause=f"{edition}, {_text(table, 'clause', where)}",
+        edition=edition,
+        url=_text(table, "url", where),
         mark=_member(TrustMark, table["mark"], where),
         severity=_member(Severity, table["severity"], where),
+        scope=scope,
         otherwise=otherwise,
         is_draft=is_draft,
+        verb=_member(Verb, table["verb"], where) if "verb" in table else None,
+        topic=_member(Topic, table["topic"], where) if "topic" in table else topic_of(conditions["require"]),
+        evidence=_texts(table, "evidence", where),
+        cwe=_coded(table, "cwe", _CWE, where),
+        attack=tuple(_coded({"attack": id_}, "attack", _ATTACK, where) or "" for id_ in _texts(table, "attack", where)),
+        conflicts=_text(table, "conflicts", where) if "conflicts" in table else None,
+        **_attested(table, where),
         effective_from=_day(table, "effective_from", where),
         effective_to=_day(table, "effective_to", where),
-        cwe=table.get("cwe"),
-        **_conditions(table, where),
-        examples=_examples(table, where, otherwise),
+        **conditions,
+        examples=_examples(table, where, otherwise, scope),
     )
 
 
@@ -148,7 +191,19 @@ def _conditions(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     }
 
 
-def _examples(table: Mapping[str, Any], where: str, otherwise: Verdict) -> tuple[Example, ...]:
+def _attested(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Who attests, and for how many days it holds; told of attestations only."""
+    if not table.get("attestation"):
+        if odd := {"attester", "every_days"} & table.keys():
+            raise PolicyError(f"{where}: {', '.join(sorted(odd))} is said of an attestation only")
+        return {"attester": None, "every_days": None}
+    days = table.get("every_days")
+    if days is not None and (type(days) is not int or days < 1):
+        raise PolicyError(f"{where}: every_days is a number of days, not {days!r}")
+    return {"attester": _text(table, "attester", where) if "attester" in table else None, "every_days": days}
+
+
+def _examples(table: Mapping[str, Any], where: str, otherwise: Verdict, scope: tuple[str, ...]) -> tuple[Example, ...]:
     if table.get("attestation"):
         return ()
     found = []
@@ -156,7 +211,9 @@ def _examples(table: Mapping[str, Any], where: str, otherwise: Verdict) -> tuple
         if not table.get(name):
             raise PolicyError(f"{where}: it has no example `{name}`", advice="every rule shows one of each kind")
         for row in table[name]:
-            values = {key: value for key, value in row.items() if key != "as_of"}
+            # An example is in scope unless it says otherwise: what it shows is the rule, not the scope.
+            in_scope = {"scopes": [scope[0]]} if scope else {}
+            values = {**in_scope, **{key: value for key, value in row.items() if key != "as_of"}}
             as_of = moment(row["as_of"]) if "as_of" in row else EXAMPLES_AS_OF
             found.append(Example(values, as_of, otherwise if verdict is Verdict.FAIL else verdict))
     return tuple(found)
@@ -181,6 +238,27 @@ def _text(table: Mapping[str, Any], key: str, where: str) -> str:
     value = table[key]
     if not isinstance(value, str) or not value:
         raise PolicyError(f"{where}: {key} is a text")
+    return value
+
+
+def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    values = table.get(key, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
+        raise PolicyError(f"{where}: {key} is a list of texts")
+    return tuple(values)
+
+
+def _scope(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """The words of a scope, casefolded: those of `terms.Scope`, or a house's own that begin with `x-`."""
+    words = table.get("scope", [])
+    found = _texts({"scope": [words] if isinstance(words, str) else words}, "scope", where)
+    return tuple(word if word.startswith("x-") else _member(Scope, word, where).value for word in found)
+
+
+def _coded(table: Mapping[str, Any], key: str, form: re.Pattern[str], where: str) -> str | None:
+    value = table.get(key)
+    if value is not None and not (isinstance(value, str) and form.fullmatch(value)):
+        raise PolicyError(f"{where}: {value!r} is no {key} id", advice="like CWE-326, or T1552.004")
     return value
 
 

@@ -40,13 +40,14 @@ import pyarrow as pa
 from toolkit.errors import ConfigError, RunTampered, StoreError
 from toolkit.identity import Fingerprinter
 from toolkit.store import folder, latest, runs
+from toolkit.store.record import Record
 from toolkit.store.runs import Run, new_run_id
 from toolkit.tables import RUN_TABLES, Builder, Inventory, frame_of, schema
 
 if TYPE_CHECKING:
     from toolkit.store.database import Database
 
-__all__ = ["Run", "Workspace", "new_run_id"]
+__all__ = ["Record", "Run", "Workspace", "new_run_id"]
 
 
 class Workspace:
@@ -108,6 +109,24 @@ class Workspace:
             folder.sync(self._runs)
         self._register(run)
         return run
+
+    def records(self, kind: str) -> list[Record]:
+        """What people signed, of one kind, oldest first.
+
+        Raises:
+            StoreError: there is no workspace.
+        """
+        self._refuse_if_absent()
+        return self._database.records(kind) if self._url is not None or self._file.exists() else []
+
+    def keep_record(self, record: Record) -> None:
+        """Keep a record and its signatures; one that is kept already gains those that are new.
+
+        Raises:
+            StoreError: it could not be written; then nothing of it is there.
+        """
+        self._make()
+        self._database.keep_record(record)
 
     def runs(self) -> list[Run]:
         """All runs, oldest first; one whose folder is gone is still told, as `is_missing`.

@@ -1,4 +1,6 @@
-"""The register of runs, in SQLite or, by URL, PostgreSQL. The files hold the facts; this holds which files they are.
+"""The register of runs and what people sign, in SQLite or, by URL, PostgreSQL.
+
+The files hold the facts; this holds which files they are.
 
 The schema is alembic's from its first table on. Opening brings it up to date; alembic is only loaded if it is not.
 SQLite keeps its rollback journal: unlike WAL it can be read where nothing may be written.
@@ -19,9 +21,10 @@ from sqlalchemy import exc
 from sqlalchemy.types import TypeDecorator
 
 from toolkit.errors import ConfigError, StoreError
+from toolkit.store.record import Record
 from toolkit.store.runs import Run
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision in `migrations/versions`."""
 _BUSY_SECONDS: Final = 60
 _UPGRADE_LOCK: Final = 0x6B657961746C6173  # "keyatlas"; the number of a PostgreSQL advisory lock
@@ -57,10 +60,26 @@ run_table = sa.Table(
     sa.Column("gaps", sa.Integer, nullable=False),
     sa.Column("manifest_sha256", sa.String(64), nullable=False),
 )
+record_table = sa.Table(
+    "record",
+    metadata,
+    sa.Column("record_id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("kept_at", UtcTime, nullable=False),
+)
+signature_table = sa.Table(
+    "signature",
+    metadata,
+    sa.Column("record_id", sa.String(64), sa.ForeignKey("record.record_id"), primary_key=True),
+    sa.Column("signer", sa.String(255), primary_key=True),
+    sa.Column("signature", sa.Text, nullable=False),
+    sa.Column("kept_at", UtcTime, nullable=False),
+)
 
 
 class Database:
-    """Runs by id. Safe with many processes; each call is one transaction."""
+    """Runs and records by id. Safe with many processes; each call is one transaction."""
 
     def __init__(self, url: str | sa.URL) -> None:
         self._engine = _engine(url)
@@ -105,6 +124,35 @@ class Database:
             with self._begin() as connection:
                 if connection.execute(known).scalar_one_or_none() != run.manifest_sha256:
                     raise StoreError(f"run {run.run_id} is registered with other content") from failure
+
+    def records(self, kind: str) -> list[Record]:
+        """All records of a kind with their signatures, oldest first."""
+        self.upgrade()
+        chosen = sa.select(record_table).where(record_table.c.kind == kind)
+        signed = sa.select(signature_table).order_by(signature_table.c.kept_at, signature_table.c.signer)
+        with self._begin() as connection:
+            order = record_table.c.kept_at, record_table.c.record_id
+            rows = connection.execute(chosen.order_by(*order)).mappings().all()
+            signatures = connection.execute(signed).mappings().all()
+        by_record: dict[str, list[tuple[str, str]]] = {}
+        for row in signatures:
+            by_record.setdefault(row["record_id"], []).append((row["signer"], row["signature"]))
+        return [Record(**row, signatures=tuple(by_record.get(row["record_id"], ()))) for row in rows]
+
+    def keep_record(self, record: Record) -> None:
+        """Keep a record and its signatures, all or nothing; one that is kept already gains those that are new."""
+        self.upgrade()
+        known = sa.select(record_table.c.record_id).where(record_table.c.record_id == record.record_id)
+        values = {name: getattr(record, name) for name in ("record_id", "kind", "document", "kept_at")}
+        theirs = sa.select(signature_table.c.signer).where(signature_table.c.record_id == record.record_id)
+        with self._begin(writes=True) as connection:
+            if connection.execute(known).first() is None:
+                connection.execute(record_table.insert().values(values))
+            there = set(connection.execute(theirs).scalars())
+            for signer, signature in record.signatures:
+                if signer not in there:
+                    row = {"record_id": record.record_id, "signer": signer, "signature": signature}
+                    connection.execute(signature_table.insert().values({**row, "kept_at": record.kept_at}))
 
     @contextmanager
     def _begin(self, *, writes: bool = False) -> Iterator[sa.Connection]:

@@ -150,8 +150,16 @@ def _series(column: Column, data: pa.ChunkedArray) -> pd.Series[Any]:
 
 def arrow_of(table: str, frame: pd.DataFrame) -> pa.Table:
     """A DataFrame as an Arrow table of the table's schema."""
-    arrays = [pa.array(frame[c.name], from_pandas=True) for c in COLUMNS[table]]
+    arrays = [_plain(pa.array(frame[c.name], from_pandas=True)) for c in COLUMNS[table]]
     return pa.table(arrays, names=[c.name for c in COLUMNS[table]]).cast(schema(table))
+
+
+def _plain(array: Any) -> Any:
+    """Lists that a column holds as codes, as lists: Arrow casts texts from codes, but not lists."""
+    if not (pa.types.is_dictionary(array.type) and pa.types.is_list(array.type.value_type)):
+        return array
+    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+    return pa.chunked_array([chunk.dictionary_decode() for chunk in chunks], array.type.value_type)
 
 
 def rows_of(table: str, frame: pd.DataFrame) -> Iterator[Any]:

@@ -59,6 +59,15 @@ class Control:
         """Let a share of answers be lost."""
         self._aws.lose_replies(**rule)
 
+    def advance(self, *, days: float = 0.0, seconds: float = 0.0) -> None:
+        """Let time pass."""
+        self._aws.advance(days=days, seconds=seconds)
+
+    def vanish(self, *, key: str) -> None:
+        """Delete a key, by its ARN, between a listing and the next call."""
+        _, _, _, region, account, name = key.split(":")
+        self._aws.vanish(self._aws.account(account).region(region).facts.keys[name.removeprefix("key/")])
+
     def heal(self) -> None:
         """No fault any more."""
         self._aws.heal()

@@ -55,4 +55,4 @@ def denied(caller: str, action: str, resource: str, why: str) -> ServiceError:
 def dry_run() -> ServiceError:
     """DryRun was asked for, and the call would have succeeded."""
     message = "The request would have succeeded, but the DryRun option is set."
-    return ServiceError("DryRunOperationException", message)
+    return ServiceError("DryRunOperationException", message, status=412)

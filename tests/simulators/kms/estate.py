@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 from collections.abc import Iterable, Sequence
@@ -107,6 +108,8 @@ class RegionHandle:
 
     def share(self, key: Key) -> None:
         """Share another account's key with this one, through RAM."""
+        allow = {"Effect": "Allow", "Principal": {"AWS": self.facts.account.account_id}, "Action": "kms:Encrypt"}
+        key.ram_policy = json.dumps({"Version": "2012-10-17", "Statement": [allow | {"Resource": "*"}]})
         self.facts.shared.append(key)
 
     def managed_key(self, service: str, **facts: Any) -> Key:

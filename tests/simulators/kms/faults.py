@@ -35,6 +35,17 @@ FAILURES: dict[str, tuple[int, str]] = {
     "ThrottlingException": (400, "Rate exceeded"),
     "KeyUnavailableException": (500, "The request was rejected because the specified KMS key was not available."),
 }
+SHARED = {"InternalFailure", "ServiceUnavailable", "ThrottlingException"}
+# Each service's own error for it.
+TOO_MANY = {
+    "kms": (
+        "ThrottlingException",
+        "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.",
+    ),
+    "tagging": ("ThrottledException", "Rate exceeded"),
+    "organizations": ("TooManyRequestsException", "AWS Organizations can't complete your request"),
+    "cloudtrail": ("ThrottlingException", "Rate exceeded"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +151,7 @@ class Faults:
         if bucket is None:
             bucket = self._buckets[name] = Bucket(rate * self.quota_scale)
         if not bucket.take():
-            message = "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls."
-            raise ServiceError("ThrottlingException", message)
+            raise ServiceError(*TOO_MANY.get(call.service, TOO_MANY["kms"]))
 
     def forget_buckets(self) -> None:
         """Start counting anew, at the rates that are set now."""
@@ -164,8 +174,10 @@ class Faults:
             if (rule.error == "lost reply") == is_done and rule.hits(call, self._made[key]):
                 if is_done:
                     raise LostReply
-                status, message = FAILURES[rule.error]
-                raise ServiceError(rule.error, message, status=status)
+                # The companions have no errors of KMS's own.
+                error = rule.error if call.service == "kms" or rule.error in SHARED else "InternalFailure"
+                status, message = FAILURES[error]
+                raise ServiceError(error, message, status=status)
 
     def delay(self, operation: str) -> float:
         """Seconds until the answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import traceback
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ def _bytes(value: object) -> str:
     raise TypeError(type(value).__name__)
 
 
+_encode = json.JSONEncoder(default=_bytes).encode
+
+
 def answer(aws: KmsSimulator, request: Request) -> Answer:
     """One request, whole."""
     request_id = str(uuid.UUID(int=aws.random.getrandbits(128)))
@@ -36,7 +40,14 @@ def answer(aws: KmsSimulator, request: Request) -> Answer:
             call = _call(aws, request, request_id, kind)
         except ServiceError as error:
             return _refusal(error, request_id, kind, _service(request))
-        given = _perform(aws, call, kind)
+        try:
+            given = _perform(aws, call, kind)
+        except LostReply:
+            raise
+        except BaseException:
+            # A fault of the simulator itself: the client sees a broken connection, the test the reason.
+            aws.problems.append(traceback.format_exc())
+            raise
         if aws.checks_shapes:
             aws.problems += shapes.problems(call.service, call.operation, given.status, given.body, given.kind)
         return given
@@ -84,7 +95,7 @@ def _kms(call: Call) -> bytes:
     validation.check(name, call.params)
     call.aws.faults.check_denied(call, call.action)
     found = work(call)
-    return b"" if found is None else json.dumps(found, default=_bytes).encode()
+    return b"" if found is None else _encode(found).encode()
 
 
 def _call(aws: KmsSimulator, request: Request, request_id: str, kind: str) -> Call:

@@ -28,6 +28,7 @@ def create_grant(call: Call) -> dict[str, Any]:
     call.not_of_aws(key)
     if not call.params.get("GranteePrincipal") and not call.params.get("GranteeServicePrincipal"):
         raise ServiceError("ValidationException", "A grant needs a grantee principal.")
+    _check_service_grantee(call.params)
     _check_operations(key, call.params["Operations"], call.params.get("Constraints"))
     call.check_dry_run()
     facts = {name: call.params[name] for name in _FACTS if name in call.params}
@@ -37,6 +38,15 @@ def create_grant(call: Call) -> dict[str, Any]:
     if same is None:
         same = add_grant(key, facts, now=call.now, delay=call.aws.consistency_delay)
     return {"GrantId": same.grant_id, "GrantToken": same.token}
+
+
+def _check_service_grantee(asked: dict[str, Any]) -> None:
+    """A grant to a service says for which resource, and who may retire it."""
+    if "GranteeServicePrincipal" not in asked:
+        return
+    retires = "RetiringPrincipal" in asked or "RetiringServicePrincipal" in asked
+    if not retires or "SourceArn" not in asked.get("Constraints", {}):
+        raise ServiceError("ValidationException", "A grant to a service needs SourceArn and a retiring principal.")
 
 
 def add_grant(key: Key, facts: dict[str, object], *, now: float, delay: float = 0.0) -> Grant:

@@ -69,6 +69,7 @@ def import_key_material(call: Call) -> dict[str, Any]:
     if valid_to is not None and not call.now < float(valid_to) <= call.now + 365 * DAY:
         raise invalid("Member must be within a year from now", at="ValidTo", value=valid_to)
     secret = _unwrap(call, key)
+    call.aws.canaries.add(secret)
     number = _place(call, key, secret)
     imported = Imported(
         secret, None if valid_to is None else float(valid_to), call.params.get("KeyMaterialDescription")
@@ -114,6 +115,8 @@ def _place(call: Call, key: Key, secret: bytes) -> str:
     known = [one.material_id for one in key.backing.materials or ()]
     asked = call.params.get("KeyMaterialId", number)
     is_new = call.params.get("ImportType") == "NEW_KEY_MATERIAL"
+    if is_new and "KeyMaterialId" in call.params:
+        raise ServiceError("ValidationException", "KeyMaterialId does not go with NEW_KEY_MATERIAL")
     if asked != number or (is_new and number in known):
         raise ServiceError("IncorrectKeyMaterialException", "The key material is not the one that was expected.")
     if number in known:
@@ -195,5 +198,7 @@ def delete_imported_key_material(call: Call) -> dict[str, Any]:
         _forget(key, number)
         if "PENDING" in known[number].state:  # not yet bound to the key: other material may take its place
             key.backing.materials.remove(known[number])
+            for member in key.backing.members:
+                (member.imported or {}).pop(number, None)
     facts = {"KeyId": key.arn}
     return facts | ({"KeyMaterialId": number} if key.spec.is_symmetric and number else {})

@@ -40,18 +40,15 @@ def check_policy(text: str) -> None:
         raise ServiceError("MalformedPolicyDocumentException", "The key policy is not valid")
 
 
-def _check_name(call: Call) -> None:
-    # API_GetKeyPolicy: the only valid name is default (AWS_RAM is listed for shared keys, and not kept here).
-    if call.params.get("PolicyName", "default") != "default":
-        raise ServiceError("NotFoundException", "No such policy exists")
-
-
 @operation("GetKeyPolicy")
 def get_key_policy(call: Call) -> dict[str, Any]:
-    """The policy as it was put."""
+    """The policy as it was put; AWS_RAM is the one that a key shared through RAM has beside it."""
     key = call.find()
-    _check_name(call)
-    return {"Policy": key.policy_text(), "PolicyName": "default"}
+    name = call.params.get("PolicyName", "default")
+    text = {"default": key.policy_text(), "AWS_RAM": key.ram_policy}.get(name)
+    if text is None:
+        raise ServiceError("NotFoundException", "No such policy exists")
+    return {"Policy": text, "PolicyName": name}
 
 
 @operation("PutKeyPolicy")
@@ -59,7 +56,8 @@ def put_key_policy(call: Call) -> None:
     """Another one; one that locks its caller out needs the bypass."""
     key = call.find()
     call.not_of_aws(key)
-    _check_name(call)
+    if call.params.get("PolicyName", "default") != "default":
+        raise ServiceError("NotFoundException", "No such policy exists")
     text = call.params["Policy"]
     check_policy(text)
     if not call.params.get("BypassPolicyLockoutSafetyCheck") and call.account.account_id not in text:
@@ -70,9 +68,9 @@ def put_key_policy(call: Call) -> None:
 
 @operation("ListKeyPolicies")
 def list_key_policies(call: Call) -> dict[str, Any]:
-    """There is one, called default."""
-    call.find()
-    some, more = call.page(["default"], 100)
+    """There is one, called default; a key shared through RAM has another."""
+    key = call.find()
+    some, more = call.page(["AWS_RAM", "default"] if key.ram_policy else ["default"], 100)
     return {"PolicyNames": list(some), **more}
 
 

@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     kind: str = "application/x-amz-json-1.1"
 
 
-REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 500: "Internal Server Error",
+REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 412: "Precondition Failed", 500: "Internal Server Error",
            503: "Service Unavailable"}  # fmt: skip
 MOST_BYTES = 16 << 20
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import secrets
 import threading
@@ -202,6 +203,13 @@ class KmsSimulator:
         planted = secrets.token_bytes(size)
         self.canaries.add(planted)
         return planted
+
+    def leaks(self, text: str | bytes) -> int:
+        """How many planted secrets a text shows, raw, in hexadecimal or in base64."""
+        data = text.encode() if isinstance(text, str) else text
+        planted = self.canaries | {account.secret.encode() for account in self.accounts.values()}
+        forms = ((one, one.hex().encode(), base64.b64encode(one)) for one in planted if len(one) >= 8)
+        return sum(any(form in data for form in several) for several in forms)
 
     def log(self, entry: Logged) -> None:
         """Remember a call."""

@@ -16,6 +16,8 @@ _PROXY = {
     "XksProxyVpcEndpointServiceOwner": "VpcEndpointServiceOwner",
 }  # fmt: skip
 
+WHILE_CONNECTED = {"CustomKeyStoreId", "NewCustomKeyStoreName", "XksProxyAuthenticationCredential", "XksProxyUriPath"}
+
 
 def _found(call: Call) -> Store:
     store = call.region.stores.get(call.params["CustomKeyStoreId"])
@@ -97,9 +99,9 @@ def disconnect_custom_key_store(call: Call) -> dict[str, Any]:
 
 @operation("UpdateCustomKeyStore")
 def update_custom_key_store(call: Call) -> dict[str, Any]:
-    """Another name at any time, anything else only while disconnected."""
+    """A few things at any time, anything else only while disconnected; of all of them only the name is kept."""
     store = _found(call)
-    if set(call.params) - {"CustomKeyStoreId", "NewCustomKeyStoreName"} and store.state != "DISCONNECTED":
+    if set(call.params) - WHILE_CONNECTED and store.state != "DISCONNECTED":
         raise ServiceError("CustomKeyStoreInvalidStateException", f"{store.store_id} is {store.state}.")
     if "NewCustomKeyStoreName" in call.params:
         store.facts["CustomKeyStoreName"] = call.params["NewCustomKeyStoreName"]

@@ -126,6 +126,7 @@ class Key:
     imported: dict[str, Imported] | None = field(default=None, repr=False)
     last_use: tuple[str, float, str, str] | None = None
     backing: Backing = field(default=None, repr=False)  # type: ignore[assignment]
+    ram_policy: str | None = None
     is_vanished: bool = False
 
     @property

@@ -11,46 +11,24 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    import pandas as pd
+from toolkit.cli import shown
+from toolkit.cli.attest import attest
+from toolkit.cli.options import CODES, FAILED, FOUND, INCOMPLETE, SEVERITIES, STOPPED, TIMES, Command, utc
+from toolkit.cli.options import as_json as json_option
+from toolkit.cli.options import as_of as as_of_option
+from toolkit.cli.options import workspace as workspace_option
+from toolkit.cli.weigh import explain, priorities, readiness, what_if
 
-    from toolkit.scanning import Scan
+if TYPE_CHECKING:
     from toolkit.tables import Inventory
 
-FOUND, INCOMPLETE, FAILED, STOPPED = 1, 3, 4, 130
-_SEVERITIES: Final = ("very-low", "low", "moderate", "high", "very-high", "never")
-_CODES: Final = (
-    "Exit codes: 0 clean; 1 findings at or above --fail-on; 2 wrong usage; 3 incomplete coverage with --strict; "
-    "4 failed; 130 stopped by Ctrl-C."
-)
 
-Command = Callable[..., Any]
-
-
-def _workspace(command: Command) -> Command:
-    said = "The folder that runs are kept in."
-    return click.option("-w", "--workspace", default=".keyatlas", show_default=True, help=said)(command)
-
-
-def _json(command: Command) -> Command:
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
-
-
-def _as_of(command: Command) -> Command:
-    said = "Judge as of this date or time (ISO 8601, UTC); now if not given."
-    return click.option("--as-of", type=click.DateTime(_TIMES), default=None, help=said)(command)
-
-
-_TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
-
-
-@click.group(epilog=_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="keyatlas")
 def main() -> None:
     """Find every cryptographic key, say which break which standard and how much it matters, and prove it."""
@@ -109,7 +87,7 @@ def _collecting(name: str) -> Command:
 
         given = {key: value for key, value in options.items() if value not in (None, ())}
         inv = tk.collect(name, into=workspace, **given)
-        _show_collected(inv, workspace, as_json)
+        shown.collected(inv, workspace, as_json)
         if (inv.readings["status"] == "interrupted").any():
             click.echo("Stopped: targets read to their end are kept, the others are gaps.", err=True)
             sys.exit(STOPPED)
@@ -118,25 +96,25 @@ def _collecting(name: str) -> Command:
     return collect
 
 
-@main.command(cls=_Collectors, name="collect", epilog=_CODES)
+@main.command(cls=_Collectors, name="collect", epilog=CODES)
 def collect() -> None:
     """Read a source into the workspace. Nothing is ever changed at the source."""
 
 
 @main.command()
-@_json
+@json_option
 def collectors(as_json: bool) -> None:
     """List the collectors there are."""
     import toolkit as tk
 
     told = tk.collectors()
-    click.echo(json.dumps(told, indent=2) if as_json else _lines(told))
+    click.echo(json.dumps(told, indent=2) if as_json else shown.lines(told))
 
 
 @main.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--as", "form", type=click.Choice(["iam", "cloudformation", "terraform"]), help="Print a policy of AWS.")
-@_json
+@json_option
 def permissions(names: tuple[str, ...], form: str | None, as_json: bool) -> None:
     """Say what collectors must be allowed to do, and nothing more."""
     import toolkit as tk
@@ -151,7 +129,7 @@ def permissions(names: tuple[str, ...], form: str | None, as_json: bool) -> None
     click.echo(json.dumps({**told, "reads": needed}) if as_json else "\n".join(needed))
 
 
-@main.command(epilog=_CODES)
+@main.command(epilog=CODES)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--history", is_flag=True, help="Read every blob that a repository ever held.")
 @click.option("--staged", is_flag=True, help="Read only what is staged to be committed (for pre-commit).")
@@ -166,7 +144,7 @@ def permissions(names: tuple[str, ...], form: str | None, as_json: bool) -> None
 @click.option("--check-liveness", default="", metavar="FILE", help="Ask the services in this table of endpoints.")
 @click.option("--cache/--no-cache", default=True, help="Keep what was read of a history, to read only what is new.")
 @click.option("--processes", default=0, help="How many read at once; 0 is as many as there are cores.")
-@click.option("--fail-on", type=click.Choice(_SEVERITIES), default="very-low", show_default=True)
+@click.option("--fail-on", type=click.Choice(SEVERITIES), default="very-low", show_default=True)
 @click.option("--strict", is_flag=True, help="Exit with 3 if anything could not be seen.")
 @click.option("--show-suppressed", is_flag=True, help="Show what is passed over, too.")
 @click.option("--sarif", "form", flag_value="sarif", help="Print SARIF 2.1.0.")
@@ -186,64 +164,84 @@ def scan(paths: tuple[str, ...], write_baseline: str, reason: str, until: Any, f
         click.echo(f"{write_baseline}: {len(told.findings):,} findings accepted until {until:%Y-%m-%d}", err=True)
         return
     told = scanning.scan(paths, options)
-    _show_scan(told, form, show_suppressed=show_suppressed)
+    shown.scan(told, form, show_suppressed=show_suppressed)
     worst = told.worst()
-    if worst is not None and fail_on != "never" and _SEVERITIES.index(worst.value) >= _SEVERITIES.index(fail_on):
+    if worst is not None and fail_on != "never" and SEVERITIES.index(worst.value) >= SEVERITIES.index(fail_on):
         sys.exit(FOUND)
     if strict and not told.is_whole:
         sys.exit(INCOMPLETE)
 
 
 @main.command()
-@_workspace
-@_json
+@workspace_option
+@json_option
 @click.option("--strict", is_flag=True, help="Exit with 3 if anything could not be seen.")
 def coverage(workspace: str, as_json: bool, strict: bool) -> None:
     """Show what could not be seen, and why."""
     import toolkit as tk
 
     inv = tk.load(workspace)
-    _show(tk.coverage(inv), as_json)
+    shown.table(tk.coverage(inv), as_json)
     _exit_for(inv, strict)
 
 
 @main.command()
-@click.argument("old", type=click.DateTime(_TIMES))
-@click.argument("new", type=click.DateTime(_TIMES), required=False)
-@_workspace
-@_json
+@click.argument("old", type=click.DateTime(TIMES))
+@click.argument("new", type=click.DateTime(TIMES), required=False)
+@workspace_option
+@json_option
 def compare(old: Any, new: Any, workspace: str, as_json: bool) -> None:
     """Show what changed between the times OLD and NEW (now, if not given)."""
     import toolkit as tk
 
-    before, after = tk.load(workspace, as_of=_utc(old)), tk.load(workspace, as_of=_utc(new))
-    _show(tk.compare(before, after), as_json)
+    before, after = tk.load(workspace, as_of=utc(old)), tk.load(workspace, as_of=utc(new))
+    shown.table(tk.compare(before, after), as_json)
 
 
 @main.command()
 @click.argument("packs", nargs=-1)
-@_workspace
-@_json
-@_as_of
-@click.option("--fail-on", type=click.Choice(_SEVERITIES), default="high", show_default=True)
+@workspace_option
+@json_option
+@as_of_option
+@click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True)
 @click.option("--strict", is_flag=True, help="Exit with 3 if anything could not be seen.")
 @click.option("--all", "show_all", is_flag=True, help="Show every verdict, not the counts by rule.")
-def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fail_on: str, strict: bool, show_all: bool) -> None:  # noqa: E501  # fmt: skip
+@click.option(
+    "--scopes", default=None, metavar="FILE", help="What is in scope of what; the workspace's scopes.toml if not given."
+)
+def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fail_on: str, strict: bool, show_all: bool, scopes: str | None) -> None:  # noqa: E501  # fmt: skip
     """Judge the inventory by the policy packs (all that are in force, unless PACKS are named)."""
     import toolkit as tk
 
-    inv = tk.load(workspace, as_of=_utc(as_of))
-    findings = tk.assess(inv, *packs, as_of=_utc(as_of))
-    _show(findings if show_all else tk.summary(findings), as_json)
+    inv = tk.load(workspace, as_of=utc(as_of))
+    findings = tk.assess(inv, *packs, as_of=utc(as_of), scopes=scopes, workspace=workspace)
+    shown.table(findings if show_all else tk.summary(findings), as_json)
     if fail_on != "never" and bool(((findings["verdict"] == "FAIL") & (findings["severity"] >= fail_on)).any()):
         sys.exit(FOUND)
     _exit_for(inv, strict)
 
 
 @main.command()
+@click.option("--since", type=click.DateTime(TIMES), default=None, help="What is before it is the past to learn from.")
+@click.option("--planned", multiple=True, metavar="UID=OPERATION", help="A change that was planned, and is not told.")
+@workspace_option
+@json_option
+@click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True)
+def anomalies(since: Any, planned: tuple[str, ...], workspace: str, as_json: bool, fail_on: str) -> None:
+    """Show what is out of habit in the uses of keys, with reasons; habits are learnt from what was before --since."""
+    import toolkit as tk
+
+    plans = [(name, str(operation)) for name, operation in map(_pair, planned)]
+    found = tk.anomalies(tk.load(workspace), since=utc(since), planned=plans)
+    shown.table(found if as_json else found[["kind", "severity", "at", "locator", "principal", "reasons"]], as_json)
+    if fail_on != "never" and bool((found["severity"] >= fail_on).any()):
+        sys.exit(FOUND)
+
+
+@main.command()
 @click.argument("name", default="risk_assessment")
-@_workspace
-@_json
+@workspace_option
+@json_option
 @click.option("-o", "--out", default="reports", show_default=True, help="The folder the report is written to.")
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A notebook parameter.")
 def report(name: str, workspace: str, as_json: bool, out: str, parameters: tuple[str, ...]) -> None:
@@ -257,8 +255,8 @@ def report(name: str, workspace: str, as_json: bool, out: str, parameters: tuple
 @main.command()
 @click.argument("form", type=click.Choice(["csv", "jsonl", "parquet"]))
 @click.argument("folder")
-@_workspace
-@_json
+@workspace_option
+@json_option
 def export(form: str, folder: str, workspace: str, as_json: bool) -> None:
     """Write the tables to FOLDER in another form."""
     import toolkit as tk
@@ -268,8 +266,8 @@ def export(form: str, folder: str, workspace: str, as_json: bool) -> None:
 
 
 @main.command()
-@_workspace
-@_json
+@workspace_option
+@json_option
 @click.option("-o", "--out", default="reports", show_default=True, help="The folder the report is written to.")
 def demo(workspace: str, out: str, as_json: bool) -> None:
     """Inventory this machine and report on it."""
@@ -280,8 +278,8 @@ def demo(workspace: str, out: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told))
         return
-    _show_collected(inv, workspace, as_json=False)
-    _show_worst(tk.score(inv).head(8))
+    shown.collected(inv, workspace, as_json=False)
+    shown.worst(tk.score(inv).head(8))
     click.echo(f"\nThe report: {path}\nThe tables: python -c 'import toolkit as tk; print(tk.keys(tk.load()))'")
 
 
@@ -295,80 +293,14 @@ def _pair(text: str) -> tuple[str, object]:
         return name, value
 
 
-def _utc(moment: Any) -> Any:
-    from datetime import UTC
-
-    return moment if moment is None else moment.replace(tzinfo=UTC)
-
-
-def _lines(told: dict[str, str]) -> str:
-    width = max(map(len, told), default=0)
-    return "\n".join(f"{name:<{width}}  {said}" for name, said in told.items())
-
-
-def _show(frame: pd.DataFrame, as_json: bool) -> None:
-    if as_json:
-        click.echo(frame.to_json(orient="records", date_format="iso"))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*frame.columns, row_styles=["", "dim"])
-    for row in frame.head(200).itertuples(index=False):
-        table.add_row(*(Text(_cell(value)) for value in row))
-    # A pipe has no width; cutting its columns to 80 would hide what a script looks for.
-    console = Console() if sys.stdout.isatty() else Console(width=250)
-    console.print(table)
-    if len(frame) > 200:
-        console.print(f"… and {len(frame) - 200:,} more rows; --json prints all")
-
-
-def _cell(value: Any) -> str:
-    if hasattr(value, "__iter__") and not isinstance(value, str):
-        return ", ".join(str(item) for item in value)
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "" if str(value) in {"<NA>", "nan", "None", "NaT"} else str(value)
-
-
-def _show_collected(inv: Inventory, workspace: str, as_json: bool) -> None:
-    counts = {name: len(inv.table(name)) for name in ("keys", "certificates", "secrets", "gaps")}
-    seconds = float(inv.readings["seconds"].sum())
-    if as_json:
-        click.echo(json.dumps({"runs": inv.runs, **counts, "targets": len(inv.readings), "seconds": seconds}))
-        return
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    click.echo(f"{told}. Kept in {workspace}.")
-
-
-def _show_scan(told: Scan, form: str | None, *, show_suppressed: bool) -> None:
-    from toolkit.scanning import sarif, shown
-
-    if form is not None:
-        click.echo(json.dumps(sarif.document(told) if form == "sarif" else shown.document(told), indent=2))
-        return
-    for line, colour in shown.lines(told, show_suppressed=show_suppressed):
-        click.secho(line, fg=colour)
-    click.echo(shown.summary(told), err=True)
-
-
-def _show_worst(scores: pd.DataFrame) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("risk", "band", "what and where", "why", "first thing to do", title="The worst of what was found")
-    for row in scores.to_dict("records"):
-        why, where = "; ".join(list(row["reasons"])[:2]), Text(str(row["locator"]))
-        table.add_row(f"{row['score']:.0f}", str(row["band"]), where, Text(why), Text(str(row["todo"])))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
 def _exit_for(inv: Inventory, strict: bool) -> None:
     if strict and not (inv.readings["status"] == "read").all():
         click.echo("Coverage is incomplete: see `keyatlas coverage`.", err=True)
         sys.exit(INCOMPLETE)
+
+
+for _command in (attest, explain, priorities, readiness, what_if):
+    main.add_command(_command)
 
 
 def run() -> None:
@@ -388,7 +320,3 @@ def run() -> None:
         with suppress(OSError):
             click.echo(f"keyatlas: the output could not be written: {failure.strerror or 'unknown'}", err=True)
         os._exit(FAILED)
-
-
-if __name__ == "__main__":
-    run()

@@ -1,0 +1,88 @@
+"""`explain`, `priorities`, `what-if` and `readiness`: what a key is worth looking at, and what repairs would do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from toolkit.cli import shown
+from toolkit.cli.options import as_json, as_of, utc, workspace
+
+
+@click.command()
+@click.argument("key_uid")
+@click.argument("packs", nargs=-1)
+@workspace
+@as_of
+@as_json
+def explain(key_uid: str, packs: tuple[str, ...], workspace: str, as_of: Any, as_json: bool) -> None:
+    """Show all that is known of one key: KEY_UID, or its beginning; judged by PACKS, or all that are in force."""
+    import toolkit as tk
+
+    inv = tk.load(workspace, as_of=utc(as_of))
+    page = tk.explain(inv, key_uid, *packs, as_of=utc(as_of), workspace=workspace)
+    if as_json:
+        told = {
+            title: json.loads(frame.to_json(orient="records", date_format="iso"))
+            for title, frame in page.frames.items()
+        }
+        click.echo(json.dumps({"title": page.title, "says": page.says, "sections": told}))
+        return
+    click.echo(str(page))
+
+
+@click.command()
+@click.option("--every", is_flag=True, help="Every repair of each key, not only its best.")
+@click.option("--top", default=20, show_default=True, help="How many to show; --json has all.")
+@workspace
+@as_of
+@as_json
+def priorities(every: bool, top: int, workspace: str, as_of: Any, as_json: bool) -> None:
+    """Show repairs by the risk they take away per hour of work, best first."""
+    import toolkit as tk
+
+    told = tk.priorities(tk.load(workspace, as_of=utc(as_of)), as_of=utc(as_of), every=every)
+    names = ["locator", "repair", "before", "after", "hours", "risk_per_hour", "says"]
+    shown.table(told if as_json else told.head(top)[names], as_json)
+
+
+@click.command("what-if")
+@click.argument("repairs", nargs=-1, required=True)
+@click.option("--uid", "uids", multiple=True, help="Only of these keys; of all for which it makes sense if not given.")
+@workspace
+@as_of
+@as_json
+def what_if(repairs: tuple[str, ...], uids: tuple[str, ...], workspace: str, as_of: Any, as_json: bool) -> None:
+    """Show how far REPAIRS (ids as in `keyatlas priorities`) would lower the risk."""
+    import toolkit as tk
+
+    fixes: list[Any] = [{"repair": name, "where": list(uids)} if uids else name for name in repairs]
+    told = tk.what_if(tk.load(workspace, as_of=utc(as_of)), fixes, as_of=utc(as_of))
+    shown.table(told.summary, as_json)
+
+
+@click.command()
+@click.option(
+    "--arrives", type=int, default=None, metavar="YEAR", help="A year in which the machine is there for certain."
+)
+@click.option("--mandates", is_flag=True, help="Who asks for the move by when, and of how many keys.")
+@click.option("--burn-down", is_flag=True, help="How the estate moved, run by run.")
+@workspace
+@as_of
+@as_json
+def readiness(arrives: int | None, mandates: bool, burn_down: bool, workspace: str, as_of: Any, as_json: bool) -> None:
+    """Show which keys must move to post-quantum algorithms, and by when."""
+    import toolkit as tk
+
+    if burn_down:
+        shown.table(tk.burn_down(workspace, as_of=utc(as_of)), as_json)
+        return
+    curve = {arrives - 1: 0.0, arrives: 1.0} if arrives else None
+    keys = tk.quantum_readiness(tk.load(workspace, as_of=utc(as_of)), as_of=utc(as_of), curve=curve)
+    if mandates:
+        shown.table(tk.quantum_mandates(keys, as_of=utc(as_of)), as_json)
+        return
+    names = ["locator", "algorithm", "parameter", "function", "chance", "until", "mandate", "may_be_until", "may_be"]
+    shown.table(keys if as_json else keys[names], as_json)
