@@ -12,18 +12,20 @@ import re
 import subprocess
 import sys
 import threading
+from base64 import b64encode
 from collections import Counter
+from datetime import datetime
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import parse_qs
 from urllib.request import Request, urlopen
+from xml.sax.saxutils import escape
 
 import boto3
 import botocore.session
 from botocore.serialize import CBORSerializer, JSONSerializer
 from botocore.validate import ParamValidator
-from moto.core.serialize import get_serializer_class
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from simulators.kms import cbor
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -174,9 +176,31 @@ def _written(service: str, operation: str, form: str, answer):
         data = {}
         JSONSerializer()._serialize(data, answer, told.output_shape)
         return json.dumps(data).encode(), "application/x-amz-json-1.1"
-    return get_serializer_class(service, model(service).metadata["protocol"])(told).serialize(answer)[
-        "body"
-    ].encode(), "text/xml"
+    data = _xml(answer, told.output_shape)
+    if service != "ec2":
+        data = f"<{operation}Result>{data}</{operation}Result>"
+    return f"<{operation}Response>{data}</{operation}Response>".encode(), "text/xml"
+
+
+def _xml(value, shape) -> str:
+    """A value in the query protocols' XML, by its shape in botocore's model."""
+    if shape.type_name == "structure":
+        return "".join(_element(member, shape.members[name], name) for name, member in value.items())
+    if shape.type_name == "list":
+        name = shape.member.serialization.get("name", "member")
+        return "".join(f"<{name}>{_xml(one, shape.member)}</{name}>" for one in value)
+    if shape.type_name == "map":
+        return "".join(f"<entry><key>{name}</key><value>{one}</value></entry>" for name, one in value.items())
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, bool):
+        return str(value).lower()
+    return escape(value.isoformat() if isinstance(value, datetime) else str(value))
+
+
+def _element(value, shape, name: str) -> str:
+    name = shape.serialization.get("name", name)
+    return f"<{name}>{_xml(value, shape)}</{name}>"
 
 
 def _send(start, status: int, data: bytes, kind: str):
