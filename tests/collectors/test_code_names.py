@@ -104,6 +104,7 @@ NOT_SECRET = {
     "type union": "export type MqttPassword = Buffer|Uint8Array|Blob|string;\n",
     "name of a type": "KdcAdminPassword: XmlStringMaxLen256;\n",
     "class beside a service": '__all__ = ["EdenAiSpeechToTextTool"]  # edenai\n',
+    "scheme": "Authorization: AWS4-HMAC-SHA256 scope\n",
     "call": "currentToken = scanner2.scanJsDocToken();\n",
     "organisation": "# Issuer: CN=Buypass Class 2 Root CA O=Buypass AS-983163327\n",
     "variable": 'acmelab_token = "$ACMELAB_TOKEN1"\n',
