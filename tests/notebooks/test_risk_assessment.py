@@ -156,7 +156,7 @@ def test_in_a_browser_nothing_leaves_the_page_and_nothing_runs(report, browser, 
     pictures = page.evaluate("[...document.images].map(i => [i.alt.length > 40, i.naturalWidth > 0])")
     assert [report.html.as_uri()] == [url for url in asked if not url.startswith("data:")]
     assert said == []
-    assert pictures == [[True, True]] * 4
+    assert pictures == [[True, True]] * 5
     assert page.evaluate("[...document.querySelectorAll('svg:not([aria-label]), script, iframe')].map(String)") == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.close()
