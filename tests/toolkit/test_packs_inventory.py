@@ -91,7 +91,8 @@ def test_every_pack_has_its_say(found):
     decided = set(found.loc[found["verdict"].isin(DECIDED), "pack"])
     packs = {path.stem for path in FOLDER.glob("*.toml")}
     in_force = {name for name in packs if policies.load(FOLDER / f"{name}.toml").status == "in-force"}
-    assert in_force - CLOUDS <= decided
+    # Who may use a key is asked of keepers that have policies: tests/collectors/test_aws_key_access.py.
+    assert in_force - CLOUDS - {"key_access"} <= decided
     assert CLOUDS <= set(found.loc[found["verdict"] == "ATTESTATION_REQUIRED", "pack"])
 
 
