@@ -82,6 +82,9 @@ resource "aws_iam_role_policy_attachment" "keyatlas" {
 """
 
 
+_LOCAL: Final = "file:read"
+
+
 def document(reads: Iterable[str], *, form: str) -> str:
     """The permissions in one of `FORMS`.
 
@@ -104,7 +107,8 @@ def policy(reads: Iterable[str]) -> dict[str, Any]:
     Raises:
         ConfigError: a permission is no IAM action, or they are too many for one managed policy.
     """
-    actions = sorted(set(reads))
+    # Log files may lie on this machine too: reading them is asked of its owner, not of IAM.
+    actions = sorted(set(reads) - {_LOCAL}) or sorted(set(reads))
     wrong = [action for action in actions if not _ACTION.fullmatch(action)]
     if wrong or not actions:
         raise ConfigError(

@@ -145,3 +145,11 @@ def test_the_command_says_so_where_a_collector_has_no_iam_policy(run):
     assert isinstance(run("keyfiles", "--as", "iam").exception, ConfigError)
     assert 2 == run("aws_reader", "--as", "pulumi").exit_code
     assert ("file:read",) == tk.permissions("keyfiles")
+
+
+def test_what_is_read_on_this_machine_is_no_matter_of_iam():
+    """CloudTrail's files may lie in a folder or a bucket: the policy is for the bucket. Files alone have no policy."""
+    told = leastprivilege.policy(("file:read", "s3:GetObject"))
+    assert [["s3:GetObject"]] == [statement["Action"] for statement in told["Statement"]]
+    with pytest.raises(ConfigError, match="file:read"):
+        leastprivilege.policy(("file:read",))
