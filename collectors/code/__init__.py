@@ -16,16 +16,18 @@ import os
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from collectors.code._git import locate
-from collectors.code._liveness import load as endpoints
 from collectors.code._stream import CHUNK
 from collectors.code._suppression import load, new_salt, written
 from toolkit.errors import ConfigError, SourceBroken
 from toolkit.identity import Fingerprinter
 from toolkit.model import Row, Secret, Target
+
+if TYPE_CHECKING:
+    from collectors.code._liveness import Endpoint
 
 
 class Code:
@@ -82,7 +84,11 @@ class Code:
         self.gitignore = gitignore
         self.patterns = tuple(patterns)
         self.confidence = confidence
-        self.endpoints = endpoints(check_liveness) if check_liveness else {}
+        self.endpoints: dict[str, Endpoint] = {}
+        if check_liveness:
+            from collectors.code._liveness import load as endpoints  # an HTTP client takes long to load
+
+            self.endpoints = endpoints(check_liveness)
         # One asks slowly; two would ask twice as fast.
         self.processes = 1 if self.endpoints else processes or len(os.sched_getaffinity(0))
         self.fingerprinter = fingerprinter or Fingerprinter(os.urandom(32))
@@ -129,7 +135,7 @@ class Code:
 
 def _needed() -> None:
     """Asked before anything is read; that a package is there is asked without loading it, which takes longer."""
-    for name in ("hyperscan", "pypdf", "numpy"):
+    for name in ("hyperscan", "pypdf", "numpy", "dulwich"):
         if importlib.util.find_spec(name) is None:
             advice = "pip install 'keyatlas[code]'"
             raise ConfigError(f"the code collector needs {name}, which is not installed", advice=advice)

@@ -36,7 +36,12 @@ if TYPE_CHECKING:
     import hyperscan
 
 _LOG: Final = logging.getLogger(__name__)
+_PLAIN: Final = re.compile(r"\(\?i\)(?:[A-Za-z0-9_]|\\.)+")
 _MONTH: Final = 30 * 86_400
+
+
+Called = dict[int, tuple[int, tuple[int, ...]]]
+"""By the number of a rule: where the first thing that calls it may begin, and the ids of all that do."""
 
 
 class Book:
@@ -45,10 +50,10 @@ class Book:
     def __init__(self, rules: Sequence[Rule], digest: str, plan: Plan) -> None:
         self.rules = tuple(rules)
         self.digest = digest
-        self._wide = frozenset(plan.wide)
+        self.reach = max(_runs.REACH, plan.width)
+        """What is found at a place depends on no byte further before it."""
         self._patterns: dict[int, re.Pattern[bytes]] = {}
-        self._nearby: dict[int, re.Pattern[bytes]] = {}
-        self._beside: dict[int, re.Pattern[bytes]] = {}
+        self._near: dict[tuple[int, tuple[int, ...], bytes], re.Pattern[bytes]] = {}
         self._lookup: tuple[hyperscan.Database, hyperscan.Scratch] | None = None
         self._around = range(len(plan.everywhere), len(plan.everywhere) + len(plan.around))
         self._expressions = [expression for expression, _ in (*plan.everywhere, *plan.around)]
@@ -66,47 +71,58 @@ class Book:
             self._patterns[number] = self.rules[number].compiled()
         return self._patterns[number]
 
-    def called(self, text: bytes) -> tuple[int, ...]:
+    def called(self, text: bytes) -> Called:
         """The rules whose words of `near`, or whose own expressions, occur in the surroundings of a run."""
         import hyperscan
 
         if self._lookup is None:
             database = _database(self._in_runs)
             self._lookup = database, hyperscan.Scratch(database)
-        found: set[int] = set()
+        ends: dict[int, int] = {}
         database, scratch = self._lookup
 
-        def note(word: int, _start: int, _end: int, _flags: int, _context: object) -> None:
-            found.update(self._called[word])
+        def note(word: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            ends.setdefault(word, end)
 
         database.scan(text, match_event_handler=note, scratch=scratch)
-        return tuple(sorted(found))
+        found: dict[int, tuple[int, tuple[int, ...]]] = {}
+        for word, end in sorted(ends.items()):
+            for number in self._called[word]:
+                first, words = found.get(number, (end, ()))
+                found[number] = min(first, max(0, end - self._length(word))), (*words, word)
+        return found
 
-    def beside(self, number: int) -> re.Pattern[bytes]:
-        """The words of `near` right before a value, with nothing but a blank between."""
-        if number not in self._beside:
-            words = self.rules[number].nearby().pattern
-            self._beside[number] = re.compile(b"(?:" + words + rb")[\"')]?[ \t]{1,3}\Z", re.IGNORECASE)
-        return self._beside[number]
+    def _length(self, word: int) -> int:
+        """The most bytes that what calls a rule may match."""
+        expression = self._in_runs[word]
+        return len(expression) - 4 if _PLAIN.fullmatch(expression) else _runs.REACH
 
-    def nearby(self, number: int) -> re.Pattern[bytes]:
-        """The words that must stand near a rule's value."""
-        if number not in self._nearby:
-            self._nearby[number] = self.rules[number].nearby()
-        return self._nearby[number]
+    def nearby(self, number: int, words: tuple[int, ...]) -> re.Pattern[bytes]:
+        """The words that must stand near a rule's value; only those that were found, where that is known."""
+        return self._words(number, words, b"%b")
+
+    def beside(self, number: int, words: tuple[int, ...]) -> re.Pattern[bytes]:
+        """The same right before a value, with nothing but a blank between."""
+        return self._words(number, words, rb"(?:%b)[\"')]?[ \t]{1,3}\Z")
+
+    def _words(self, number: int, words: tuple[int, ...], form: bytes) -> re.Pattern[bytes]:
+        key = number, words, form
+        if key not in self._near:
+            text = "|".join(self._in_runs[word].removeprefix("(?i)") for word in words).encode()
+            self._near[key] = re.compile(form % (text or self.rules[number].nearby().pattern), re.IGNORECASE)
+        return self._near[key]
 
     @property
-    def databases(self) -> tuple[hyperscan.Database, hyperscan.Database, hyperscan.Database]:
-        """The automaton of what is at most `SPAN` long, that of what is looked for around runs, and that of the rest.
+    def databases(self) -> tuple[hyperscan.Database, hyperscan.Database]:
+        """The automaton of what is looked for everywhere, and that of what is looked for around runs.
 
         Ids are places in `calls`.
         """
-        kinds = [2 if expression in self._wide else int(at in self._around) for at, expression in enumerate(self._expressions)]  # noqa: E501  # fmt: skip
-        narrow, around, wide = (
-            _database(tuple(each if kinds[at] == kind else "" for at, each in enumerate(self._expressions)))
-            for kind in range(3)
+        everywhere, around = (
+            _database(tuple(each if (at in self._around) is kind else "" for at, each in enumerate(self._expressions)))
+            for kind in (False, True)
         )
-        return narrow, around, wide
+        return everywhere, around
 
 
 def runs() -> hyperscan.Database:

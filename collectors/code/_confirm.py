@@ -13,10 +13,11 @@ from typing import Final
 
 from collectors.code import _values as values
 from collectors.code._assigned import assigned, is_about
-from collectors.code._book import Book
+from collectors.code._book import Book, Called
 from collectors.code._checks import CHECKS
 from collectors.code._facts import facts_of, is_private_jwk
 from collectors.code._rules import PEM, REACH, Rule
+from collectors.code._runs import BEFORE
 from collectors.code._suppression import Suppression, check, told
 from toolkit.identity import Fingerprinter
 
@@ -80,35 +81,55 @@ class Confirmer:
         self._told: dict[tuple[int, int, bytes], tuple[Confirmed, ...]] = {}
         self._extents = [self._extent(calls) for calls in book.calls]
 
-    def confirm(self, expression: int, data: memoryview, left: int, right: int, end: int) -> tuple[int, tuple[Confirmed, ...]]:  # noqa: E501  # fmt: skip
-        """Findings that cover the byte before `end`, within data[left:right], and where their window begins."""
+    def confirm(
+        self, expression: int, data: bytes, left: int, right: int, end: int
+    ) -> tuple[int, tuple[Confirmed, ...], bool]:
+        """Findings that cover the byte before `end`, within data[left:right].
+
+        Where their window begins, they themselves, and whether there are none for reasons that lie near `end`.
+        """
         calls, behind, ahead = self._extents[expression]
         left, right = max(left, end - behind), min(right, end + ahead)
-        window = bytes(data[left:right])
         if not calls:
-            # What stands far off says nothing of a run, and would only make each window look new.
-            start = len(window[: end - left - 1].rstrip(_RUN))
-            cut = max(window.rfind(b"\n", 0, max(0, start - _NEAR)) + 1, start - 2 * _NEAR, 0)
-            window, left = window[cut : _line_end(window, end - left)], left + cut
-        elif len(window) > _SMALL:
-            return left, tuple(self._tried(calls, window, end - left))
+            return self._in_run(expression, data, left, right, end)
+        window = data[left:right]
+        if len(window) > _SMALL:
+            return left, tuple(self._tried(calls, window, end - left)), False
         key = (expression, end - left, window)
         if (told := self._told.get(key)) is None:
-            if len(self._told) >= _REMEMBERED:
-                self._told.clear()
-            numbers = calls or self._book.called(window)
-            told = self._told[key] = tuple(self._tried(numbers, window, end - left))
-        return left, told
+            told = self._remembered(key, calls)
+        return left, told, False
 
-    def _extent(self, calls: tuple[int, ...]) -> tuple[tuple[int, ...], int, int]:
+    def _in_run(
+        self, expression: int, data: bytes, left: int, right: int, end: int
+    ) -> tuple[int, tuple[Confirmed, ...], bool]:
+        # What stands far off says nothing of a run, and would only make each window look new.
+        start = left + len(data[left : end - 1].rstrip(_RUN))
+        line = data.find(b"\n", end, right)
+        right = right if line < 0 else line + 1
+        cut = max(data.rfind(b"\n", left, max(left, start - _NEAR)) + 1, start - 2 * _NEAR, left)
+        window = data[cut:right]
+        key = (expression, end - cut, window)
+        if (told := self._told.get(key)) is None:
+            told = self._remembered(key, self._book.called(window))
+        return cut, told, not told and right <= end + BEFORE
+
+    def _remembered(self, key: tuple[int, int, bytes], called: Called) -> tuple[Confirmed, ...]:
+        if len(self._told) >= _REMEMBERED:
+            self._told.clear()
+        told = self._told[key] = tuple(self._tried(called, key[2], key[1])) if called else ()
+        return told
+
+    def _extent(self, calls: tuple[int, ...]) -> tuple[Called, int, int]:
         if not calls:
-            return calls, _RUN_BEHIND, _RUN_AHEAD
+            return {}, _RUN_BEHIND, _RUN_AHEAD
         rules = [self._book.rules[number] for number in calls]
         behind = min(_FAR, max(rule.behind for rule in rules))
-        return calls, behind, min(AHEAD, max(AHEAD if PEM in rule.checks else rule.ahead for rule in rules))
+        ahead = min(AHEAD, max(AHEAD if PEM in rule.checks else rule.ahead for rule in rules))
+        return dict.fromkeys(calls, (0, ())), behind, ahead
 
-    def _tried(self, numbers: tuple[int, ...], window: bytes, within: int) -> Iterator[Confirmed]:
-        for number in numbers:
+    def _tried(self, called: Called, window: bytes, within: int) -> Iterator[Confirmed]:
+        for number, (first, words) in sorted(called.items()):
             rule = self._book.rules[number]
             if PEM in rule.checks:
                 # A block ends at the next boundary or not at all: without this, headers alone cost 32 kB of search.
@@ -118,19 +139,21 @@ class Confirmer:
                 shown = window[: boundary + 128]
             else:
                 shown = window[: within + rule.ahead]
-            made = self._one(number, rule, shown, within)
+            made = self._one(number, rule, shown, within, first, words)
             if made is not None:
                 yield made
 
-    def _one(self, number: int, rule: Rule, window: bytes, within: int) -> Confirmed | None:
-        for found in self._book.pattern(number).finditer(window):
+    def _one(
+        self, number: int, rule: Rule, window: bytes, within: int, first: int, words: tuple[int, ...]
+    ) -> Confirmed | None:
+        for found in self._book.pattern(number).finditer(window, first):
             # The terminator that ends a run is no part of the value.
             if found.end() < within - 1:
                 continue
             if found.start() >= within:
                 return None
             group = "value" if "value" in found.re.groupindex else 1 if found.re.groups else 0
-            if rule.near and not self._is_near(number, window, found.start(group)):
+            if rule.near and not self._is_near(number, words, window, found.start(group)):
                 continue
             value = found[group]
             if found.string.startswith(_CUT, found.end(group)) or found.string.startswith(_CUT, found.end()):
@@ -150,11 +173,11 @@ class Confirmer:
             return Confirmed(number, *place, uid, preview, *judged, facts, value, mark, wish)
         return None
 
-    def _is_near(self, number: int, window: bytes, start: int) -> bool:
+    def _is_near(self, number: int, words: tuple[int, ...], window: bytes, start: int) -> bool:
         before = window[max(0, start - _NEAR) : start]
         # In plain text, services are named without their tokens: there the name stands right before the value.
         is_text = _TEXT.search(before) and not _SAYS.search(before, max(0, len(before) - _FAR_WORD))
-        found = (self._book.beside if is_text else self._book.nearby)(number).search(before)
+        found = (self._book.beside if is_text else self._book.nearby)(number, words).search(before)
         return found is not None
 
 

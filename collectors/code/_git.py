@@ -28,6 +28,7 @@ _REF: Final = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+")
 _SHA256: Final = re.compile(r"^\s*objectformat\s*=\s*sha256", re.IGNORECASE | re.MULTILINE)
 _REVISION: Final = re.compile(r"([^\s~^:?*\[\\\-][^\s~^:?*\[\\]*)((?:[~^]\d{0,6})*)")
 _SMALL: Final = 4096
+_BORROWED: Final = 20
 PATIENCE: Final = 300.0
 """Seconds of silence after which git is taken to hang: a planted FIFO among its files would hold it for ever."""
 
@@ -40,6 +41,31 @@ class Layout:
     head: Path
     common: Path
     has_worktree: bool
+
+    @property
+    def objects(self) -> tuple[Path, ...]:
+        """The folders that objects lie in: its own, and those it borrows from (gitrepository-layout(5)).
+
+        Empty where what it borrows is told in a way that only git understands.
+        """
+        found: list[Path] = []
+        waiting = [self.common / "objects"]
+        while waiting:
+            folder = waiting.pop()
+            if folder in found:
+                continue
+            found.append(folder)
+            told = _small(folder / "info" / "alternates")
+            lines = [line for line in told.splitlines() if line and not line.startswith("#")]
+            if len(told) >= _SMALL or len(found) > _BORROWED or any(line.startswith('"') for line in lines):
+                return ()
+            waiting += [folder / line for line in lines]
+        return tuple(found)
+
+    @property
+    def width(self) -> int:
+        """Bytes of an object's name."""
+        return 32 if _SHA256.search(_small(self.common / "config")) else 20
 
     @property
     def is_shallow(self) -> bool:

@@ -40,8 +40,8 @@ _ANCHOR: Final = 4
 """Characters in a row that an expression must ask for to be looked for at all; others are tried on runs only."""
 _LONG: Final = 8
 """Characters from which on words cost next to nothing, however many they are."""
-SPAN: Final = 460
-"""The greatest length in bytes of a candidate that may be carried over from one blob to the next."""
+SPAN: Final = 8192
+"""The greatest length in bytes of a candidate that is told from its bytes alone, wherever it lies in a text."""
 _SAMPLES: Final = 120
 _MISSED: Final = 1
 
@@ -55,8 +55,8 @@ class Plan:
     """Looked for around runs."""
     in_runs: list[tuple[str, list[int]]]
     """Looked for where a run stands as a value: its service's name, or what has no word of its own."""
-    wide: list[str]
-    """Expressions of `everywhere` whose matches may be longer than `SPAN`."""
+    width: int
+    """The greatest length of a match of any of `everywhere`, in bytes; at most `SPAN`."""
 
 
 def planned(rules: Sequence[Rule]) -> Plan:
@@ -73,8 +73,8 @@ def planned(rules: Sequence[Rule]) -> Plan:
                 in_runs[f"(?i){re.escape(written)}"].append(number)
     around: list[tuple[str, list[int]]] = [(run, []) for run in RUNS]
     around += [(wanted, everywhere.pop(wanted)) for wanted in list(everywhere) if is_around_runs(wanted)]
-    wide = [expression for expression in everywhere if _width(expression) > SPAN]
-    return Plan([*everywhere.items()], around, [*in_runs.items()], wide)
+    width = max((_width(expression) for expression in everywhere), default=0)
+    return Plan([*everywhere.items()], around, [*in_runs.items()], min(width, SPAN))
 
 
 def is_around_runs(expression: str) -> bool:
@@ -126,9 +126,8 @@ def _one(parsed: Any, kind: Any, said: Any) -> re.Pattern[str]:
 
 
 def _is_found(form: re.Pattern[bytes], text: bytes) -> bool:
-    window = memoryview(text)
     places = [found.end() for found in re.finditer(FIRES.encode(), text)]
-    return form.search(Gathered(window, regions(window, places)).text) is not None
+    return form.search(Gathered(text, regions(text, places)).text) is not None
 
 
 def _may_cross(expression: str) -> bool:

@@ -18,9 +18,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
-from collectors.code._units import BlobUnit, FileUnit, Outcome, Reader, Setup, Unit
+from collectors.code._work import BlobUnit, FileUnit, Outcome, Setup, Unit
+
+if TYPE_CHECKING:
+    from collectors.code._units import Reader
 
 _SIZE: Final = struct.Struct(">q")
 _LEAST: Final = 400
@@ -39,8 +42,7 @@ def shares(total: int, processes: int) -> Iterator[slice]:
 def outcomes(setup: Setup, units: Sequence[Unit], processes: int) -> Iterator[Outcome]:
     """What each unit gave, in no order."""
     if processes < 2 or len(units) < 2:
-        reader = Reader(setup)
-        yield from map(reader.read, units)
+        yield from map(_reader(setup).read, units) if units else ()
         return
     waiting: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[Outcome | tuple[Unit, ...]] = queue.SimpleQueue()
@@ -61,6 +63,13 @@ def outcomes(setup: Setup, units: Sequence[Unit], processes: int) -> Iterator[Ou
     finally:
         for child in children:
             child.end()
+
+
+def _reader(setup: Setup) -> Reader:
+    """Loading what scans takes longer than a second run that has nothing to scan."""
+    from collectors.code._units import Reader
+
+    return Reader(setup)
 
 
 class _Child(threading.Thread):
@@ -150,7 +159,7 @@ def _serve() -> None:
     try:
         # What is printed by mistake must not fall among the frames.
         sys.stdout = sys.stderr
-        reader = Reader(receive(given))
+        reader = _reader(receive(given))
         while True:
             send(out, reader.read(receive(given)))
     except (EOFError, BrokenPipeError):

@@ -20,8 +20,8 @@ from collectors.code._rows import Findings
 from collectors.code._rules import lost
 from collectors.code._seen import Seen, packed, refs, stamp, unpacked
 from collectors.code._seen import load as known
-from collectors.code._sources import listed, names_of_folder, names_of_worktree, since, staged
-from collectors.code._units import BlobUnit, FileUnit, Outcome, Setup, Unit
+from collectors.code._sources import names_of_folder, names_of_worktree, since, staged
+from collectors.code._work import BlobUnit, FileUnit, Outcome, Setup, Unit
 from toolkit.errors import ConfigError, SourceBroken
 from toolkit.model import Gap, Row, Target
 from toolkit.terms import GapScope, GapStatus
@@ -81,7 +81,7 @@ class Reading:
         """A repository: its blobs, its files, then whose they are."""
         yield from self._lost()
         with borrowed(layout, with_index=self._code.staged) as git:
-            self._setup = replace(self._setup, git=git)
+            self._setup = replace(self._setup, git=git, objects=layout.objects, width=layout.width)
             told: dict[bytes, Story] = {}
             if self._code.staged:
                 blobs = staged(git)
@@ -147,8 +147,10 @@ class Reading:
         if seen is not None and seen.stamp == state:
             ids = seen.again
         else:
+            from collectors.code._listing import listed  # loads numpy, which a second run with nothing new does without
+
             try:
-                ids, missing, is_listed = listed(git)
+                ids, missing, is_listed = listed(git, layout)
             except SourceBroken as broken:
                 yield self._gap("?objects", f"objects: {broken.message}", GapStatus.ERROR, advice=broken.advice)
                 return

@@ -16,11 +16,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from collectors.code._history import Story
+from collectors.code._hits import Hit
 from collectors.code._rules import MATERIAL, Rule
-from collectors.code._scan import Hit
 from collectors.code._suppression import Baseline, Suppression
 from collectors.code._surroundings import weighed
-from collectors.code._units import Outcome
+from collectors.code._work import Outcome
 from toolkit.model import Certificate, Gap, Key, Row, Secret
 from toolkit.terms import KeyType, Liveness, Protection, Severity
 

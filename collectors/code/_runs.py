@@ -6,7 +6,7 @@ words seldom have. The formats that have no long word of their own are looked fo
 Refuses to: look further than `REACH` from any place, so that what is found depends on what lies near it alone.
 
 >>> text = b'an ordinary line\\nkey = "ab1cdefgh"\\nand another'
->>> [text[start:end] for start, end in regions(memoryview(text), [28])]
+>>> [text[start:end] for start, end in regions(text, [28])]
 [b'an ordinary line\\nkey = "ab1cdefgh"\\n']
 """
 
@@ -31,7 +31,7 @@ GAP: Final = b"\n\x01" * 40
 """Stands between two regions; no format that is looked for here can match across it."""
 
 
-def regions(window: memoryview, places: Iterable[int]) -> list[tuple[int, int]]:
+def regions(window: bytes, places: Iterable[int]) -> list[tuple[int, int]]:
     """The surroundings of the places (ascending), as stretches of the window that do not touch."""
     found: list[tuple[int, int]] = []
     begin = end = -1
@@ -39,7 +39,7 @@ def regions(window: memoryview, places: Iterable[int]) -> list[tuple[int, int]]:
         if place < end and window[end - 1] == 10:
             continue  # of a line that is in already
         left = max(0, place - BEFORE)
-        piece = bytes(window[left : place + AFTER])
+        piece = window[left : place + AFTER]
         within = place - left
         if left and not piece[:within].rstrip(_RUN):
             continue  # the run began too far off
@@ -56,7 +56,7 @@ def regions(window: memoryview, places: Iterable[int]) -> list[tuple[int, int]]:
 class Gathered:
     """Some regions of a window as one text, and the way back from a place in it."""
 
-    def __init__(self, window: memoryview, parts: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, window: bytes, parts: Sequence[tuple[int, int]]) -> None:
         self.text = GAP.join([window[start:end] for start, end in parts])
         self._shifts: list[int] = []
         self._starts: list[int] = []

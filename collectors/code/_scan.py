@@ -13,47 +13,25 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import hyperscan
-import numpy as np
-
 from collectors.code import _decode
-from collectors.code._book import Book, runs
-from collectors.code._changed import Candidates, Changed
+from collectors.code._book import Book
+from collectors.code._changed import carry, find
 from collectors.code._confirm import MARGIN, Confirmed, Confirmer
 from collectors.code._decode import Budget, Enclosure, Marker
+from collectors.code._engine import Candidates, Engine
+from collectors.code._hits import Hit
 from collectors.code._rules import MATERIAL
-from collectors.code._runs import BEFORE, REACH, Gathered, regions
 from collectors.code._stream import BlobStream, Piece
+from collectors.code._versions import Version
 from toolkit.identity import Fingerprinter
 from toolkit.model import Key, Row
 from toolkit.terms import KeyType
 
 MOST: Final = 2_000
 """Findings of one rule that are told of one blob: a list of a million tokens is one fact."""
+BATCH: Final = 24 << 20
+"""Bytes of versions whose new parts are scanned as one text."""
 Parse = Callable[[str, bytes], tuple[Row, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A confirmed finding at one place of one blob."""
-
-    rule: str
-    uid: str
-    name: bytes
-    offset: int
-    line: int
-    column: int | None
-    end_column: int | None
-    preview: str
-    confidence: float
-    reasons: tuple[str, ...]
-    facts: tuple[str, ...] = ()
-    wrapped: tuple[str, ...] = ()
-    """What it was unwrapped from, outermost first: `zip:conf/app.ini`, `base64`."""
-    mark: str = ""
-    """By which a baseline knows the value."""
-    wish: tuple[str | None, str | None] | None = None
-    """Reason and date of a suppression beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +48,7 @@ class _Inside:
 class Lines:
     """Counts line ends from the last place asked for, so that a blob full of findings is read once."""
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: bytes) -> None:
         self._data = data
         self._piece: Piece | None = None
         self._place = self._count = 0
@@ -79,25 +57,9 @@ class Lines:
         """Line ends of the blob before `place`."""
         if piece is not self._piece or place < self._place:
             self._piece, self._place, self._count = piece, piece.start, piece.lines
-        self._count += int(np.count_nonzero(np.frombuffer(self._data[self._place : place], np.uint8) == 10))
+        self._count += self._data.count(b"\n", self._place, place)
         self._place = place
         return self._count
-
-
-class _Automaton:
-    """A database with the scratch it needs."""
-
-    def __init__(self, database: hyperscan.Database) -> None:
-        self._database = database
-        self._scratch = hyperscan.Scratch(database)
-
-    def scan(self, window: memoryview, base: int, found: Candidates) -> None:
-        """Adds the end of every match, from `base`, and its expression."""
-
-        def note(expression: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            found.append((base + end, expression))
-
-        self._database.scan(window, match_event_handler=note, scratch=self._scratch)  # type: ignore[type-var]  # any buffer will do
 
 
 class Scanner:
@@ -110,8 +72,7 @@ class Scanner:
         self._parse = parse
         self._told: set[tuple[str, bytes, int, str]] = set()
         self._counts: Counter[tuple[str, bytes]] = Counter()
-        self._narrow, self._around, self._wide = (_Automaton(database) for database in book.databases)
-        self._runs = _Automaton(runs())
+        self._engine = Engine(book)
         self.material: dict[str, tuple[Row, ...]] = {}
         """Key and certificate rows of the values that are PEM blocks and the like, by uid."""
         self.enclosures: dict[bytes, Enclosure] = {}
@@ -123,34 +84,45 @@ class Scanner:
 
     def hits(self, stream: BlobStream) -> Iterator[Hit]:
         """Every finding, by place in the stream."""
-        changed = Changed(self._scan_narrow, self._scan_wide, REACH, BEFORE)
         for window, pieces in stream.windows():
-            if candidates := changed.candidates(window, pieces):
+            text = bytes(window)
+            if candidates := self._engine.candidates(text):
                 # A large blob's finding may have candidates on both sides of a cut; the rest is forgotten.
-                self._told = {told for told in self._told if told[1] == pieces[0].name}
-                self._counts = Counter({key: n for key, n in self._counts.items() if key[1] == pieces[0].name})
-                yield from self._confirmed(window, pieces, candidates, None)
+                self._forget(pieces[0].name)
+                yield from self._confirmed(text, pieces, candidates, None)
+
+    def versions(self, versions: Iterable[Version]) -> Iterator[Hit]:
+        """Every finding in versions, of which each stands behind its base."""
+        for batch in _batches(versions):
+            find(batch, self._engine.candidates, self._book.reach)
+            self._forget(None)
+            for version in batch:
+                carry(version, self._book.reach)
+                if version.candidates:
+                    size = len(version.data)
+                    piece = Piece(version.name, 0, size, 0, 0, -1, size)
+                    used: Candidates = []
+                    yield from self._confirmed(version.data, [piece], version.candidates, None, used)
+                    version.candidates = used
+
+    def _forget(self, name: bytes | None) -> None:
+        """What was told of blobs other than this one will not come again."""
+        self._told = {told for told in self._told if told[1] == name}
+        self._counts = Counter({key: n for key, n in self._counts.items() if key[1] == name})
 
     def open(self, name: bytes, data: bytes) -> Iterator[Hit]:
         """What is in an enclosure."""
         yield from self._opened(data, _Inside(name, (), 0, Budget()))
 
-    def _scan_narrow(self, window: memoryview, base: int, found: Candidates) -> None:
-        self._narrow.scan(window, base, found)
-        fired: Candidates = []
-        self._runs.scan(window, 0, fired)
-        if fired:
-            gathered = Gathered(window, regions(window, [place for place, _ in fired]))
-            matches: Candidates = []
-            self._around.scan(memoryview(gathered.text), 0, matches)
-            found += [(base + gathered.place(end), number) for end, number in matches]
-
-    def _scan_wide(self, window: memoryview, base: int, found: Candidates) -> None:
-        self._wide.scan(window, base, found)
-
     def _confirmed(
-        self, window: memoryview, pieces: list[Piece], candidates: Candidates, inside: _Inside | None
+        self,
+        window: bytes,
+        pieces: list[Piece],
+        candidates: Candidates,
+        inside: _Inside | None,
+        used: Candidates | None = None,
     ) -> Iterator[Hit]:
+        """Findings; candidates that may give one in a version that has them are added to `used`."""
         starts = [piece.start for piece in pieces]
         lines = Lines(window)
         found: dict[int, list[tuple[int, Confirmed]]] = {}
@@ -162,10 +134,15 @@ class Scanner:
                 continue
             piece = pieces[at]
             if expression < self._book.markers:
-                left, made = self._confirmer.confirm(expression, window, piece.start, piece.end, end)
+                left, made, is_spent = self._confirmer.confirm(expression, window, piece.start, piece.end, end)
                 if made:
                     found.setdefault(at, []).extend((left, one) for one in made)
-            elif end > runs.get(at, 0):
+                if used is not None and not is_spent:
+                    used.append((end, expression))
+                continue
+            if used is not None:
+                used.append((end, expression))
+            if end > runs.get(at, 0):
                 marker = _decode.MARKERS[expression - self._book.markers]
                 runs[at] = yield from self._marked(marker, window, piece, end, lines, inside)
         for at, those in found.items():
@@ -175,7 +152,7 @@ class Scanner:
         self,
         piece: Piece,
         found: Iterable[tuple[int, Confirmed]],
-        window: memoryview,
+        window: bytes,
         lines: Lines,
         inside: _Inside | None,
     ) -> Iterator[Hit]:
@@ -192,9 +169,7 @@ class Scanner:
                 self.values[one.uid] = hit.rule, one.value
             yield hit
 
-    def _hit(
-        self, piece: Piece, left: int, one: Confirmed, window: memoryview, lines: Lines, inside: _Inside | None
-    ) -> Hit:
+    def _hit(self, piece: Piece, left: int, one: Confirmed, window: bytes, lines: Lines, inside: _Inside | None) -> Hit:
         rule = self._book.rules[one.number]
         start = left + one.start
         if inside is not None and inside.at is not None:
@@ -216,7 +191,7 @@ class Scanner:
         )  # fmt: skip
 
     def _marked(
-        self, marker: Marker, window: memoryview, piece: Piece, end: int, lines: Lines, inside: _Inside | None
+        self, marker: Marker, window: bytes, piece: Piece, end: int, lines: Lines, inside: _Inside | None
     ) -> Generator[Hit, None, int]:
         """Findings in what the marker stands for; the place up to which the window is dealt with is returned."""
         if isinstance(marker.kind, Enclosure):
@@ -224,7 +199,7 @@ class Scanner:
                 self.enclosures.setdefault(piece.name, marker.kind)
             return 0
         left, right = max(piece.start, end - MARGIN // 2), min(piece.end, end + MARGIN)
-        around = bytes(window[left:right])
+        around = window[left:right]
         run = _decode.run_around(marker, around, end - left)
         depth = inside.depth if inside is not None else 0
         if run is None or depth >= _decode.DEPTH or len(run[1]) < 8:
@@ -242,14 +217,11 @@ class Scanner:
         if _decode.sniffed(data[:512]) is not None:
             yield from self._opened(data, inside)
             return
-        candidates: Candidates = []
         # A frame ends with a line end, and a run that ends with its blob is found by it.
-        data += b"\n"
-        self._scan_narrow(memoryview(b"\n" + data), -1, candidates)
-        self._scan_wide(memoryview(data), 0, candidates)
-        if candidates:
-            piece = Piece(inside.name, 0, len(data), 0, 0, -1, len(data))
-            yield from self._confirmed(memoryview(data), [piece], sorted(set(candidates)), inside)
+        text = b"\n" + data + b"\n"
+        if candidates := self._engine.candidates(text):
+            piece = Piece(inside.name, 1, len(text), 0, 0, 0, len(text))
+            yield from self._confirmed(text, [piece], candidates, inside)
 
     def _opened(self, data: bytes, inside: _Inside) -> Iterator[Hit]:
         kind = _decode.sniffed(data[:512])
@@ -282,6 +254,18 @@ class Scanner:
             yield Hit("key-file", uid, inside.name, 0, 1, None, None, preview, 0.9, reasons, (), inside.wrapped)
 
 
+def _batches(versions: Iterable[Version]) -> Iterator[list[Version]]:
+    batch: list[Version] = []
+    size = 0
+    for version in versions:
+        batch.append(version)
+        size += len(version.data)
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
 def _best(found: list[tuple[int, Confirmed]]) -> list[tuple[int, Confirmed]]:
     """By place; of findings that overlap, the surest."""
     kept: list[tuple[int, Confirmed]] = []
@@ -294,10 +278,10 @@ def _best(found: list[tuple[int, Confirmed]]) -> list[tuple[int, Confirmed]]:
     return kept
 
 
-def _column(window: memoryview, piece: Piece, start: int) -> int | None:
+def _column(window: bytes, piece: Piece, start: int) -> int | None:
     """From 1, in characters; None where the line began further away than we look."""
     left = max(piece.start, start - MARGIN // 2)
-    before = bytes(window[left:start])
+    before = window[left:start]
     begin = before.rfind(b"\n") + 1
     is_known = begin > 0 or (left == piece.start and piece.offset == 0)
     return len(before[begin:].decode("utf-8", "replace")) + 1 if is_known else None

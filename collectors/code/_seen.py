@@ -20,11 +20,12 @@ from typing import Any, Final
 from collectors.code._book import keep, kept
 from collectors.code._git import Git, Layout
 from collectors.code._history import Commit, Story
-from collectors.code._scan import Hit
+from collectors.code._hits import Hit
 from toolkit.identity import cache_folder
 
 _FORM: Final = 2
 _FIELDS: Final = tuple(field.name for field in fields(Hit))
+_NAME: Final = _FIELDS.index("name")
 _values: Final = attrgetter(*_FIELDS)
 
 
@@ -85,7 +86,7 @@ def load(name: str) -> Seen:
         if head["form"] != _FORM:
             return seen
         size = head["size"]
-        hits = [_hit(table) for table in head["hits"]]
+        hits = [_hit([*told[:_NAME], told[_NAME].encode(), *told[_NAME + 1 :]]) for told in head["hits"]]
         ids = {raw[at : at + size] for at in range(0, len(raw), size)} if size else set()
         found = Seen(seen.path, head["stamp"], ids, [n.encode() for n in head["again"]], hits, head["told"])
         found.kept = found.state
@@ -94,14 +95,9 @@ def load(name: str) -> Seen:
         return seen
 
 
-def _packed_hit(hit: Hit) -> list[Any]:
-    return [value.decode() if isinstance(value, bytes) else value for value in _values(hit)]
-
-
 def _hit(told: list[Any]) -> Hit:
-    values = dict(zip(_FIELDS, told, strict=True))
-    tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return Hit(**{**values, **tuples, "name": values["name"].encode()})
+    values: list[Any] = [tuple(value) if isinstance(value, list) else value for value in told]
+    return Hit(*values)
 
 
 def stamp(layout: Layout) -> str:

@@ -19,11 +19,8 @@ from collectors.code._git import Git
 from collectors.code._stream import Ahead, BlobStream, Joined
 
 _BATCH: Final = ("cat-file", "--batch", "--buffer")
+KINDS: Final = "--batch-check=%(objecttype) %(objectname)"
 _SIZES: Final = ("cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer")
-_LIST: Final = (
-    "cat-file", "--batch-all-objects", "--unordered", "--buffer",
-    "--batch-check=%(objecttype) %(objectname) %(deltabase)",
-)  # fmt: skip
 
 
 class Blobs:
@@ -72,51 +69,13 @@ def _reading(git: Git, pipe: IO[bytes]) -> Callable[[], bytes]:
     return lambda: git.read(pipe)
 
 
-def listed(git: Git) -> tuple[list[bytes], list[bytes], bool]:
-    """Ids of all blobs, ids of objects that are not readable, and whether git could list all.
-
-    A blob stands behind the one that it is stored as a change of: git then has that one at hand, which is faster than
-    the order of the pack, and we see the versions of a file one after the other.
-    """
-    ids: list[tuple[bytes, bytes]] = []
-    missing: list[bytes] = []
-    with git.running(*_LIST) as process:
-        assert process.stdout is not None
-        rest = b""
-        while chunk := git.read(process.stdout):
-            *lines, rest = (rest + chunk).split(b"\n")
-            ids += [(words[1], words[2]) for line in lines if line.startswith(b"blob ") for words in [line.split(b" ")]]
-            missing += [line.split()[0] for line in lines if line.endswith(b" missing")]
-        return _by_family(ids), missing, process.wait() == 0
-
-
-def _by_family(ids: list[tuple[bytes, bytes]]) -> list[bytes]:
-    """Each blob behind its delta base, families in the order of the pack."""
-    there = {name for name, _ in ids}
-    children: dict[bytes, list[bytes]] = {}
-    waiting: list[bytes] = []
-    for name, base in ids:
-        if base in there:
-            children.setdefault(base, []).append(name)
-        else:
-            waiting.append(name)
-    waiting.reverse()
-    order: list[bytes] = []
-    while waiting:
-        name = waiting.pop()
-        order.append(name)
-        waiting += reversed(children.pop(name, ()))
-    # Bases that go round in a circle are damage; their blobs are asked for all the same.
-    return [*order, *(name for circle in children.values() for name in circle)]
-
-
 def since(git: Git, revision: str) -> list[bytes]:
     """Ids of the blobs that HEAD's history has and that of the revision has not."""
     if git.head is None:
         return []
     words = ("rev-list", "--objects", "--no-object-names", "--stdin")
     names = b"".join(git.tokens(*words, stdin=f"{git.head}\n^{revision}\n".encode()))
-    told = b"".join(git.tokens("cat-file", "--batch-check=%(objecttype) %(objectname)", "--buffer", stdin=names))
+    told = b"".join(git.tokens("cat-file", KINDS, "--buffer", stdin=names))
     return [line[5:] for line in told.split(b"\n") if line.startswith(b"blob ")]
 
 

@@ -1,7 +1,7 @@
 """How fast a whole history is read, against git alone and against a peer: `python tests/benchmarks/code_history.py`.
 
-Makes repositories with `git fast-import` (seeded): many small files, and big files changed often; each commit changes
-one or two places of one file, every 500th brings a secret. Then, in one run: `git cat-file --batch --buffer` to nowhere
+Makes repositories with `git fast-import` (seeded) out of the standard library's sources: many files, and big files
+changed often; each commit changes one to three places of one file, every 500th brings a secret. Then, in one run: `git cat-file --batch --buffer` to nowhere
 over the same blobs in pack order, which is the floor; the collector in one process and in as many as there are cores,
 without its cache, and once more with it; and kingfisher (package `kingfisher-bin`), where it is installed, without
 validation. An existing repository is read instead when its path is given.
@@ -15,55 +15,41 @@ import resource
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-WORDS = [
-    "key",
-    "value",
-    "return",
-    "import",
-    "self",
-    "def",
-    "class",
-    "for",
-    "range",
-    "print",
-    "open",
-    "close",
-    "read",
-    "write",
-    "list",
-    "none",
-    "true",
-    "error",
-]
-SHAPES = {"many files": (12_000, 1000, 300), "big files changed often": (4_000, 12, 3000)}
-"""Commits, files, and lines a file at the start."""
+SHAPES = {"many files": (20_000, 1500, 1), "big files changed often": (8_000, 24, 40)}
+"""Commits, files, and how many modules of the standard library each file begins with."""
 
 
-def _line(random: Random) -> str:
-    return "    " + " ".join(random.choices(WORDS, k=random.randint(2, 9)))
+def _modules() -> list[list[bytes]]:
+    """The standard library's own sources, as lines: text that people wrote, as long and as varied as code is."""
+    folder = Path(sysconfig.get_path("stdlib"))
+    paths = sorted(path for path in folder.rglob("*.py") if "site-packages" not in path.parts)
+    return [text.splitlines(keepends=True) for path in paths if len(text := path.read_bytes()) > 500]
 
 
-def history(commits: int, files: int, lines: int) -> Iterator[bytes]:
+def history(commits: int, files: int, modules: int) -> Iterator[bytes]:
     """A fast-import stream."""
     from collectors.code._examples import example
 
-    random = Random(7)
-    texts = [[_line(random) for _ in range(random.randint(lines // 3, lines * 2))] for _ in range(files)]
+    random, sources = Random(7), _modules()
+    texts = [[line for text in random.sample(sources, modules) for line in text] for _ in range(files)]
     for number in range(commits):
-        name = min(int(random.paretovariate(0.7)) - 1, files - 1)
+        # Half of the commits change one of the twenty files that are changed most.
+        name = number if number < files else min(int(random.paretovariate(0.7)) - 1, random.randrange(files))
         text = texts[name]
-        for _ in range(random.randint(1, 2)):
-            at = random.randrange(len(text))
-            text[at : at + random.randint(0, 3)] = [_line(random) for _ in range(random.randint(1, 5))]
+        for _ in range(random.randint(1, 3)):
+            at, source = random.randrange(len(text)), random.choice(sources)
+            taken = random.randrange(len(source))
+            text[at : at + random.randint(0, 4)] = source[taken : taken + random.randint(1, 6)]
         if number % 500 == 250:
-            text[random.randrange(len(text))] = f'token = "{example("ghp_{base62:30}{crc32}", random)}"'
-        body = "\n".join(text).encode()
+            text[random.randrange(len(text))] = f'token = "{example("ghp_{base62:30}{crc32}", random)}"\n'.encode()
+        body = b"".join(text)
         yield b"commit refs/heads/main\ncommitter a <a@b> %d +0000\ndata 1\nx\n" % (1_500_000_000 + 600 * number)
         yield b"M 100644 inline d%d/f%d.py\ndata %d\n%b\n" % (name % 50, name, len(body), body)
 
