@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-SHAPES = {"many files": (20_000, 1500, 1), "big files changed often": (8_000, 24, 40)}
+SHAPES = {"many files": (30_000, 1500, 1), "big files changed often": (10_000, 24, 8)}
 """Commits, files, and how many modules of the standard library each file begins with."""
 
 
@@ -30,7 +30,7 @@ def _modules() -> list[list[bytes]]:
     """The standard library's own sources, as lines: text that people wrote, as long and as varied as code is."""
     folder = Path(sysconfig.get_path("stdlib"))
     paths = sorted(path for path in folder.rglob("*.py") if "site-packages" not in path.parts)
-    return [text.splitlines(keepends=True) for path in paths if len(text := path.read_bytes()) > 500]
+    return [text.splitlines(keepends=True) for path in paths if 500 < len(text := path.read_bytes()) < 40_000]
 
 
 def history(commits: int, files: int, modules: int) -> Iterator[bytes]:

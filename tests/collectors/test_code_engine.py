@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from collectors.code import Code, _units
 from collectors.code._book import book
-from collectors.code._changed import Changed, shared
+from collectors.code._changed import carry, find
 from collectors.code._confirm import MARGIN
 from collectors.code._examples import example
 from collectors.code._pool import shares
 from collectors.code._scan import Scanner
-from collectors.code._sources import _by_family
 from collectors.code._stream import BlobStream, Joined
+from collectors.code._versions import Stretch, Version
 from toolkit.identity import Fingerprinter
 from toolkit.model import Gap, Secret
 
@@ -41,61 +41,50 @@ def token(seed: int) -> str:
     return example("ghp_{base62:30}{crc32}", Random(seed))
 
 
-def matches(window: bytes, base: int, found: list[tuple[int, int]]) -> None:
+def matches(text: bytes) -> list[tuple[int, int]]:
     """A scanner of one expression, whose matches are at most ten bytes long."""
-    found.extend((base + match.end(), 0) for match in re.finditer(rb"(?=(k[a-c]{0,8}z))", bytes(window)) for match in [re.compile(rb"k[a-c]{0,8}z").match(bytes(window), match.start())] if match)  # fmt: skip
+    return [(found.start() + len(found[1]), 0) for found in re.finditer(rb"(?=(k[a-c]{0,8}z))", text)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(seed=st.integers(0, 10_000), versions=st.integers(2, 6), chunk=st.sampled_from([20_000, 60_000, 400_000]))
-def test_what_versions_share_is_not_scanned_again_and_nothing_is_lost(seed, versions, chunk):
-    """Candidates of a window are the same whether shared parts are carried over or scanned."""
+LETTERS = b"abckz \n"
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 10_000), total=st.integers(2, 7), cut=st.integers(1, 7))
+def test_what_versions_share_is_not_scanned_again_and_nothing_is_lost(seed, total, cut):
+    """Candidates of a version are the same whether shared parts are carried over or scanned, in one batch or several."""
     random = Random(seed)
-    text = bytearray(random.choices(b"abckz \n", k=random.randint(9_000, 40_000)))
-    blobs = []
-    for _ in range(versions):
-        for _ in range(random.randint(0, 2)):
-            at = random.randrange(len(text))
-            text[at : at + random.randint(0, 30)] = bytes(random.choices(b"abckz \n", k=random.randint(0, 30)))
-        blobs.append(bytes(text))
-    frames = [b"%d blob %d\n%b\n" % (n, len(blob), blob) for n, blob in enumerate(blobs)]
-    plain, carried = Changed(matches, lambda *_: None, 10**9), Changed(matches, lambda *_: None, REACH)
-    for one, other in zip(_windows(frames, chunk), _windows(frames, chunk), strict=True):
-        assert _inside(*one, plain) == _inside(*other, carried)
+    versions = [Version(b"0", bytes(random.choices(LETTERS, k=random.randint(1, 9000))), None, ())]
+    for number in range(1, total):
+        base = random.choice(versions)
+        versions.append(_changed_from(base, random, b"%d" % number))
+
+    for batch in (versions[:cut], versions[cut:]):
+        find(batch, matches, REACH)
+        for version in batch:
+            carry(version, REACH)
+
+    for version in versions:
+        # What ends with the blob is found at the line end behind it.
+        assert matches(version.data + b"\n") == version.candidates
 
 
-def _windows(frames, chunk):
-    stream = BlobStream(Joined(frames).readinto, chunk=chunk, margin=64)
-    return ((bytes(window), list(pieces)) for window, pieces in stream.windows())
-
-
-def _inside(window, pieces, changed):
-    found = changed.candidates(memoryview(window), pieces)
-    return [pair for pair in found for piece in pieces if piece.start < pair[0] <= piece.end]
-
-
-@given(old=st.binary(max_size=60), new=st.binary(max_size=60), size=st.sampled_from([1, 400, 5000]))
-def test_stretches_that_are_shared_are_the_same_bytes(old, new, size):
-    """Each lies behind the one before in both blobs, and holds the same bytes in both."""
-    filler = bytes(Random(size).choices(b"abc\n", k=size))
-    old, new = filler + old + filler[::-1] + b"1" + filler, filler + new + filler[::-1] + b"2" + filler
-    at = 0, 0
-    for stretch in shared(old, new):
-        assert old[stretch.old : stretch.old + stretch.size] == new[stretch.new : stretch.new + stretch.size]
-        assert stretch.old >= at[0]
-        assert stretch.new >= at[1]
-        at = stretch.old + stretch.size, stretch.new + stretch.size
-
-
-def test_several_changes_leave_what_lies_between_them_shared():
-    """A file changed at its beginning, its end and twice between is compared on, not given up at the first change."""
-    lines = [b"line %d of a long file\n" % number for number in range(4000)]
-    old = b"".join(lines)
-    lines[1500] = lines[2500] = b"changed\n"
-    lines[3900] = b""
-    new = b"".join(lines)
-
-    assert sum(stretch.size for stretch in shared(old, new)) > 0.99 * len(new)
+def _changed_from(base, random, name):
+    """A version made as git's changes are: of copies from anywhere in the base, and of what is new."""
+    parts, stretches, size = [], [], 0
+    for _ in range(random.randint(1, 6)):
+        new = bytes(random.choices(LETTERS, k=random.choice([0, 1, 5, 300])))
+        old = random.choice([0, random.randrange(len(base.data) + 1)])
+        taken = base.data[old : old + random.choice([3, 500, 4000, 10**6])]
+        if random.random() < 0.5:
+            new, before = b"", new
+            parts.append(before)
+            size += len(before)
+        if taken and random.random() < 0.9:
+            stretches.append(Stretch(old, size, len(taken)))
+        parts += [taken, new]
+        size += len(taken) + len(new)
+    return Version(name, b"".join(parts), base if stretches else None, stretches)
 
 
 PARTS = st.sampled_from([b"token = ", b"'", b'"', b"\n", b" ", b"/", b"x" * 170, b"-" * 200, b"a1b2c3d4e5", b"for line in lines: pass\n" * 40, b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0."])  # fmt: skip
@@ -112,19 +101,26 @@ def test_versions_beside_each_other_hold_what_each_holds_alone(parts, cuts):
     made = [token(part).encode() if isinstance(part, int) else part for part in parts]
     blobs = [filler + b"".join(made) + filler, filler + b"".join(part for n, part in enumerate(made) if n not in cuts) + filler]  # fmt: skip
 
-    assert [_found([blob]) for blob in blobs] == _each(_found(blobs), len(blobs))
+    size = len(filler)
+    stretches = [Stretch(0, 0, size), Stretch(len(blobs[0]) - size, len(blobs[1]) - size, size)]
+    first = Version(b"0", blobs[0], None, ())
+    found = [*_scanner().versions([first, Version(b"1", blobs[1], first, stretches)])]
+
+    for number, blob in enumerate(blobs):
+        assert _alone(blob) == sorted(_told(hit) for hit in found if hit.name == b"%d" % number)
 
 
-def _found(blobs):
-    frames = [b"%d blob %d\n%b\n" % (n, len(blob), blob) for n, blob in enumerate(blobs)]
-    stream = BlobStream(Joined(frames).readinto, chunk=400_000, margin=MARGIN)
-    scanner = Scanner(book(), PEPPER, lambda _uid, _value: ())
-    found = [(int(hit.name), hit.rule, hit.offset, hit.uid) for hit in scanner.hits(stream)]
-    return sorted(found) if len(blobs) > 1 else sorted(hit[1:] for hit in found)
+def _scanner():
+    return Scanner(book(), PEPPER, lambda _uid, _value: ())
 
 
-def _each(found, total):
-    return [sorted(hit[1:] for hit in found if hit[0] == number) for number in range(total)]
+def _alone(blob):
+    stream = BlobStream(Joined([b"0 blob %d\n%b\n" % (len(blob), blob)]).readinto, chunk=400_000, margin=MARGIN)
+    return sorted(map(_told, _scanner().hits(stream)))
+
+
+def _told(hit):
+    return hit.rule, hit.offset, hit.line, hit.column or 0, hit.uid, hit.confidence
 
 
 def test_shares_cover_everything_once():
@@ -132,16 +128,6 @@ def test_shares_cover_everything_once():
     for total in (0, 1, 399, 400, 401, 12_345):
         found = [number for share in shares(total, 3) for number in range(total)[share]]
         assert list(range(total)) == found
-
-
-def test_blobs_stand_behind_what_they_are_stored_as_a_change_of():
-    """Families stay together; a circle of bases, which only damage makes, loses no blob."""
-    ids = [(b"a", b"0"), (b"b", b"d"), (b"c", b"0"), (b"d", b"a"), (b"x", b"y"), (b"y", b"x")]
-
-    order = _by_family(ids)
-
-    assert [b"a", b"d", b"b", b"c"] == order[:4]
-    assert {b"x", b"y"} == set(order[4:])
 
 
 @pytest.fixture
@@ -176,8 +162,8 @@ def test_a_second_run_reads_no_blob_and_says_the_same(large, monkeypatch):
     """What was read is remembered; only what came since is read."""
     first = read(large)
     ids: list[bytes] = []
-    blobs = _units.Blobs
-    monkeypatch.setattr(_units, "Blobs", lambda git, names, **more: ids.extend(names) or blobs(git, names, **more))
+    versions = _units.Versions.read
+    monkeypatch.setattr(_units.Versions, "read", lambda self, names: ids.extend(names) or versions(self, names))
 
     again = read(large, processes=1)
 
