@@ -85,6 +85,11 @@ def keeper_uid(locator: str) -> str:
     return "keeper:" + hashlib.sha256(locator.encode()).hexdigest()
 
 
+def access_key_uid(access_key_id: str) -> str:
+    """The uid of an AWS access key, from its id alone: whoever finds the id, in code or a log, names the same key."""
+    return keeper_uid(f"aws:access-key/{access_key_id}")
+
+
 def place_uid(locator: str) -> str:
     """The uid of sealed material of which only the place is known."""
     return "place:" + hashlib.sha256(locator.encode()).hexdigest()

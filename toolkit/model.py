@@ -290,6 +290,7 @@ class Secret:
     documented: str | None = None
     facts: tuple[str, ...] | None = None
     key_uid: str | None = None
+    credential_uid: str | None = None
     path: str | None = None
     line: int | None = None
     column: int | None = None

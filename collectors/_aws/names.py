@@ -28,11 +28,6 @@ def key_uid(arn: str) -> str:
     return keeper_uid(":".join(parts))
 
 
-def access_key_uid(access_key_id: str) -> str:
-    """The uid of an access key, from its id alone: whoever finds the id, in code or in a log, names the same key."""
-    return keeper_uid(f"aws:access-key/{access_key_id}")
-
-
 def account_of(arn: str) -> str:
     """The account that an ARN names."""
     parts = arn.split(":", _PARTS - 1)

@@ -2,7 +2,7 @@
 
 Access keys, passwords, MFA devices, SSH public keys, signing certificates and service-specific credentials. Public keys
 and certificates are read as `keyfiles` reads them, so that they join with the private half wherever it lies; an access
-key's uid rests on its id alone (`collectors._aws.names.access_key_uid`), so that it joins with one found in code.
+key's uid rests on its id alone (`toolkit.identity.access_key_uid`), so that it joins with one found in code.
 
 Refuses to: change anything. GenerateCredentialReport makes IAM write a report, which is no change to the account; it
 can be left out (`report=False`), and then the root user is told from the account's summary.

@@ -11,13 +11,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from collectors import _material
-from collectors._aws.names import access_key_uid
 from collectors._aws.place import Place, attempt
 from collectors._aws.tags import Tagging, plain
 from collectors._aws.troubles import CallFailed, Trouble
 from collectors.aws_iam import _asking as asking
 from collectors.aws_iam._asking import Fact, Seen
-from toolkit.identity import keeper_uid
+from toolkit.identity import access_key_uid, keeper_uid
 from toolkit.model import Certificate, Credential, Gap, Key, Row
 from toolkit.terms import CredentialKind, GapStatus, KeyManager, KeyState
 

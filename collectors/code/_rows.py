@@ -21,10 +21,12 @@ from collectors.code._rules import MATERIAL, Rule
 from collectors.code._suppression import Baseline, Suppression
 from collectors.code._surroundings import weighed
 from collectors.code._work import Outcome
+from toolkit.identity import access_key_uid
 from toolkit.model import Certificate, Gap, Key, Row, Secret
 from toolkit.terms import KeyType, Liveness, Protection, Severity
 
 _HOLDING: Final = (KeyType.PRIVATE_KEY, KeyType.SECRET_KEY)
+_ACCESS_KEY: Final = "access_key_id="
 _PATHS: Final = 200
 """Paths that are told of one secret; the count tells of the others."""
 
@@ -177,6 +179,7 @@ class Findings:
             severity=severity,
             preview=found.hit.preview,
             key_uid=private.key_uid if private else None,
+            credential_uid=_credential(seen.hit.facts),
             path=seen.path,
             line=seen.hit.line,
             column=seen.hit.column,
@@ -203,6 +206,12 @@ class Findings:
             return None
         reason, until = told[0] or (None, None)
         return Suppression(reason, date.fromisoformat(until) if until else None)
+
+
+def _credential(facts: tuple[str, ...]) -> str | None:
+    """By which a keeper's own inventory knows it."""
+    named = (fact.removeprefix(_ACCESS_KEY) for fact in facts if fact.startswith(_ACCESS_KEY))
+    return next(map(access_key_uid, named), None)
 
 
 def _is_place(rule: Rule, path: str | None) -> bool:

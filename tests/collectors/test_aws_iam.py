@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pickle
+import random
+import string
 from datetime import UTC, datetime
 
 import pytest
 from simulators.aws_breadth import ACCOUNT
 
 from collectors._aws.corridor import CallForbidden
-from collectors._aws.names import access_key_uid
 from collectors.aws_iam import AwsIam, _root
+from collectors.code import Code
 from collectors.keyfiles import Keyfiles
-from toolkit.model import Certificate, Credential, Gap, Key
+from toolkit.identity import access_key_uid
+from toolkit.model import Certificate, Credential, Gap, Key, Secret
 from toolkit.terms import CredentialKind, GapScope, GapStatus, KeyState
 from toolkit.testing import CollectorContract
 
@@ -100,6 +103,18 @@ def test_an_access_key_is_told_with_age_state_and_last_use(estate):
     )  # fmt: skip
     assert (WHEN, "s3") == (key.last_used_at, key.last_used_service)
     assert key.created_at is not None
+
+
+def test_a_key_that_lies_in_code_is_joined_with_what_iam_says_of_it(estate, tmp_path):
+    """The id in the file is that of the credential, so its holder, age and last use are one join away."""
+    secret = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=40))
+    (tmp_path / "settings.py").write_text(f"aws_access_key_id = '{estate.key}'\naws_secret_access_key = '{secret}'\n")
+    code = Code(paths=(str(tmp_path),))
+    (key,) = of(read(collector()), CredentialKind.ACCESS_KEY)
+
+    found = [row for target in code.targets() for row in code.collect(target) if isinstance(row, Secret)]
+
+    assert key.credential_uid in {row.credential_uid for row in found}
 
 
 def test_a_key_that_was_never_used_has_no_use(estate):
