@@ -89,15 +89,15 @@ def collect(
     classes = [registry.collector_class(name) for name in names or registry.entries("collectors")]
     config.refuse_unknown(classes, options)
     workspace = None if into is None else store.Workspace(into)
+    expected = None if workspace is None else quality.expected_in(workspace)
     fingerprinter = Fingerprinter(os.urandom(32)) if workspace is None else workspace.fingerprinter()
     built = [config.build(cls, options, fingerprinter) for cls in classes]
     run_id = store.new_run_id()
     gathered = inventory.collect(built, run_id=run_id, executor=executor, show_progress=show_progress)
-    if workspace is None:
+    if workspace is None or expected is None:
         return Inventory.of(gathered)
-    run = workspace.write_run(gathered, run_id=run_id)
-    quality.guard(workspace, run.run_id)
-    return workspace.read_run(run.run_id)
+    quality.guard(workspace, workspace.write_run(gathered, run_id=run_id).run_id, expected)
+    return workspace.read_run(run_id)
 
 
 def load(workspace: str | Path = WORKSPACE, *, as_of: datetime | None = None, **options: bool) -> Inventory:

@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -22,8 +23,11 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "toolkit")]
 from assess_million import AS_OF, inventory  # noqa: E402
 
 from toolkit import assessment, correlation, policies, quality, registry  # noqa: E402
+from toolkit.model import Reading  # noqa: E402
 from toolkit.quality import controls  # noqa: E402
 from toolkit.quality.border import border  # noqa: E402
+from toolkit.tables import to_frame  # noqa: E402
+from toolkit.terms import ReadingStatus  # noqa: E402
 
 
 def peak() -> float:
@@ -34,6 +38,9 @@ def peak() -> float:
 def measure(count: int, names: list[str]) -> None:
     """Print the line of one size."""
     clock, inv = time.perf_counter, inventory(count)
+    read = Reading(collector="keyfiles", target="file:///srv", status=ReadingStatus.READ, rows=count + count // 2, gaps=0,
+                   seconds=1.0, started_at=AS_OF, run_id="r")  # fmt: skip
+    inv = replace(inv, readings=to_frame("readings", [read]))
     subjects = correlation.subjects(inv)
     packs = [policies.load(registry.entry("policies", name).path) for name in names]
     start = clock()

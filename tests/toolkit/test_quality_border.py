@@ -225,7 +225,7 @@ def test_the_run_before_is_that_of_the_same_targets_and_not_a_quarantined_one(wo
     last = write(workspace, {A: 3}, 2)
     assert {A: 20} == workspace.before(last).keys["target"].value_counts().to_dict()
     assert ["20 in the last run, 3 now"] == [
-        reason.split("(")[1].rstrip(")") for reason in quality.guard(workspace, last)
+        reason.split("(")[1].rstrip(")") for reason in quality.guard(workspace, last, expected_of(None))
     ]
     assert last in workspace.quarantined()
 
@@ -233,7 +233,25 @@ def test_the_run_before_is_that_of_the_same_targets_and_not_a_quarantined_one(wo
 def test_what_a_workspace_expects_is_asked_of_every_run(workspace):
     """`expected.toml` lies in it."""
     first = write(workspace, {A: 2}, 0)
-    assert [] == quality.guard(workspace, first)
+    assert [] == quality.guard(workspace, first, quality.expected_in(workspace))
     (workspace.path / "expected.toml").write_text('[[source]]\ncollector = "keyfiles"\nminimum = {keys = 5}\n')
-    assert ["not kept: keys has at least 5 rows of keyfiles (found 2)"] == quality.guard(workspace, first)
+    assert ["not kept: keys has at least 5 rows of keyfiles (found 2)"] == quality.guard(
+        workspace, first, quality.expected_in(workspace)
+    )
     assert len(workspace.load().gaps)
+
+
+def test_a_run_is_not_asked_for_a_source_that_it_did_not_read(workspace):
+    """`collect keyfiles` is no failure of what is expected of tokens; of the whole workspace it is asked."""
+    expected = expected_of({"source": [{"collector": "pkcs11", "minimum": {"keys": 1}}]})
+    run = write(workspace, {A: 2}, 0)
+    assert [] == quality.guard(workspace, run, expected)
+    assert ["has at least 1 rows of pkcs11"] == failed(told(workspace.load(), expected=expected))
+
+
+def test_an_expectation_that_is_not_understood_stops_a_collection_before_it_reads(tmp_path):
+    """Not after an hour of reading."""
+    (tmp_path / "expected.toml").write_text("minimum = 3")
+    with pytest.raises(ConfigError, match=r"expected\.toml"):
+        tk.collect("keyfiles", paths=[tmp_path], into=tmp_path, show_progress=False)
+    assert ["expected.toml"] == [path.name for path in tmp_path.iterdir()]

@@ -56,7 +56,8 @@ def _contract(workspace: str, run: str | None, as_of: Any, as_json: bool, strict
     inv = opened.read_run(run_id)
     # An old run is asked how fresh it was when it ended, the newest how fresh it is.
     moment = as_of or (known[run_id].finished_at if run else None)
-    told = tk.validate(inv, as_of=moment, expected=expected or expected_in(opened), previous=opened.before(run_id))
+    wanted = expected_in(opened, expected).of_run(inv)
+    told = tk.validate(inv, as_of=moment, expected=wanted, previous=opened.before(run_id))
     shown.table(told if as_json else told[told["verdict"] == "FAIL"].drop(columns="verdict"), as_json)
     if (why := reasons(told)) and run_id not in opened.quarantined():
         opened.quarantine(run_id, why)

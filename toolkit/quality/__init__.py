@@ -121,20 +121,21 @@ def validate_controls(
     return told
 
 
-def expected_in(workspace: Workspace) -> Path | None:
-    """What is expected of every run of a workspace: its `expected.toml`, if it has one."""
-    file = workspace.path / FILE
-    return file if file.exists() else None
+def expected_in(workspace: Workspace, given: str | Path | None = None) -> Expected:
+    """What is expected of the runs of a workspace: of its `expected.toml`, if no other file is given.
 
-
-def guard(workspace: Workspace, run_id: str, *, expected: str | Path | None = None) -> list[str]:
-    """Why a run just collected is quarantined, if it is: the checks of the border, which load no engine.
-
-    What is expected is taken from `expected.toml` in the workspace, if it is not given.
+    Raises:
+        ConfigError: the file cannot be read, or says something that is not known.
     """
-    wanted = expected_of(expected or expected_in(workspace))
+    file = workspace.path / FILE
+    return expected_of(given or (file if file.exists() else None))
+
+
+def guard(workspace: Workspace, run_id: str, expected: Expected) -> list[str]:
+    """Why a run just collected is quarantined, if it is: the checks of the border, which load no engine."""
     inv, last = workspace.read_run(run_id), workspace.before(run_id)
     as_of = next(run.finished_at for run in workspace.runs() if run.run_id == run_id)
+    wanted = expected.of_run(inv)
     why = reasons(_table(border(inv, as_of=as_of, previous=last, expected=wanted)))
     if why:
         workspace.quarantine(run_id, why)

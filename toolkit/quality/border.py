@@ -9,6 +9,8 @@ What is expected stands in a TOML file; `expected.toml` in a workspace is taken 
     minimum = { keys = 10, certificates = 100 }
     max_age_days = 7
 
+A run is asked only of the collectors that it was read with; what is known of a whole workspace, of all of them.
+
 Drift is told of targets that both runs read whole: what could not be read is a gap already. Ten rows are the least that
 it is told of, so that a few keys of a small source may come and go. Words that are new or gone are a warning only.
 
@@ -23,7 +25,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -62,6 +64,11 @@ class Expected:
 
     sources: tuple[Source, ...] = ()
     max_fall: float = 0.5
+
+    def of_run(self, inv: Inventory) -> Expected:
+        """What may be asked of one run: a source that it was not to read is not missing in it."""
+        read = set(inv.readings["collector"])
+        return replace(self, sources=tuple(source for source in self.sources if source.collector in read))
 
 
 def expected_of(given: str | Path | Mapping[str, Any] | Expected | None) -> Expected:
