@@ -72,7 +72,8 @@ def collect(
     """Read sources into an inventory; with `into`, keep it as a run of that workspace.
 
     `options` go to the constructors of the collectors that know them (`tk.collect("keyfiles", paths=["/etc/ssl"])`).
-    Without `into` nothing is written, and keyed fingerprints are comparable within this inventory only.
+    Without `into` nothing is written, and keyed fingerprints are comparable within this inventory only. With it, a run
+    that is not as expected (`toolkit.quality.border`) is kept, and quarantined.
 
     Raises:
         RegistryError: no such collector, or its extra is not installed.
@@ -81,28 +82,29 @@ def collect(
     """
     import os
 
-    from toolkit import config, inventory, registry, store
+    from toolkit import config, inventory, quality, registry, store
     from toolkit.identity import Fingerprinter
     from toolkit.tables import Inventory
 
     classes = [registry.collector_class(name) for name in names or registry.entries("collectors")]
     config.refuse_unknown(classes, options)
     workspace = None if into is None else store.Workspace(into)
+    expected = None if workspace is None else quality.expected_in(workspace)
     fingerprinter = Fingerprinter(os.urandom(32)) if workspace is None else workspace.fingerprinter()
     built = [config.build(cls, options, fingerprinter) for cls in classes]
     run_id = store.new_run_id()
     gathered = inventory.collect(built, run_id=run_id, executor=executor, show_progress=show_progress)
-    if workspace is None:
+    if workspace is None or expected is None:
         return Inventory.of(gathered)
-    run = workspace.write_run(gathered, run_id=run_id)
-    return workspace.read_run(run.run_id)
+    quality.guard(workspace, workspace.write_run(gathered, run_id=run_id).run_id, expected)
+    return workspace.read_run(run_id)
 
 
-def load(workspace: str | Path = WORKSPACE, *, as_of: datetime | None = None) -> Inventory:
-    """What the workspace knew at a time (now, if none is given): each target's newest reading, verified."""
+def load(workspace: str | Path = WORKSPACE, *, as_of: datetime | None = None, **options: bool) -> Inventory:
+    """What the workspace knew at a time (now, if none is given), verified; quarantined runs only if asked for."""
     from toolkit import store
 
-    return store.Workspace(workspace).load(as_of)
+    return store.Workspace(workspace).load(as_of, **options)
 
 
 def coverage(inv: Inventory) -> pd.DataFrame:
@@ -227,11 +229,19 @@ def explain_rules(*packs: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["pack", "rule", "clause", "mark", "says", "severity"])
 
 
-def validate(inv: Inventory, *, as_of: datetime | None = None) -> pd.DataFrame:
-    """Whether the inventory keeps its data contract: schema, domains, uniqueness, freshness, coverage."""
+def validate(
+    inv: Inventory, *packs: str, as_of: datetime | None = None, scopes: Any = None, out: Any = None, **border: Any
+) -> pd.DataFrame:
+    """Whether the inventory keeps its data contract; of `packs`, what great-expectations counts of their rules.
+
+    Of the contract: `expected` (`toolkit.quality.border`) and `previous`, the last run; of packs: `scopes` as `assess`
+    takes them, and `out`, a folder for the evidence: a page, the suites and the tables they were asked of.
+    """
     from toolkit import quality
 
-    return quality.validate(inv, as_of=_moment(as_of))
+    if packs:
+        return quality.validate_controls(inv, _packs(packs), as_of=_moment(as_of), scopes=scopes, out=out)
+    return quality.validate(inv, as_of=_moment(as_of), **border)
 
 
 def score(inv: Inventory, *, as_of: datetime | None = None) -> pd.DataFrame:

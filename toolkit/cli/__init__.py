@@ -2,8 +2,8 @@
 
 Results go to standard output, everything else to standard error. With `--json` the result is one JSON document.
 
-Exit codes: 0 clean · 1 findings at or above --fail-on · 2 wrong usage · 3 incomplete coverage (with --strict) ·
-4 it failed, and the message says what to do · 130 stopped by Ctrl-C, what was whole is kept.
+Exit codes: 0 clean · 1 findings at or above --fail-on, or a run quarantined · 2 wrong usage · 3 incomplete coverage
+(with --strict) · 4 it failed, and the message says what to do · 130 stopped by Ctrl-C, what was whole is kept.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from toolkit.cli.options import CODES, FAILED, FOUND, INCOMPLETE, SEVERITIES, ST
 from toolkit.cli.options import as_json as json_option
 from toolkit.cli.options import as_of as as_of_option
 from toolkit.cli.options import workspace as workspace_option
+from toolkit.cli.validate import tell_quarantine, validate
 from toolkit.cli.weigh import explain, priorities, readiness, what_if
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def _collecting(name: str) -> Command:
         if (inv.readings["status"] == "interrupted").any():
             click.echo("Stopped: targets read to their end are kept, the others are gaps.", err=True)
             sys.exit(STOPPED)
+        if tell_quarantine(workspace, inv.runs):
+            sys.exit(FOUND)
         _exit_for(inv, strict)
 
     return collect
@@ -299,7 +302,7 @@ def _exit_for(inv: Inventory, strict: bool) -> None:
         sys.exit(INCOMPLETE)
 
 
-for _command in (attest, explain, priorities, readiness, what_if):
+for _command in (attest, explain, priorities, readiness, validate, what_if):
     main.add_command(_command)
 
 

@@ -13,8 +13,8 @@ import click
 FOUND, INCOMPLETE, FAILED, STOPPED = 1, 3, 4, 130
 SEVERITIES: Final = ("very-low", "low", "moderate", "high", "very-high", "never")
 CODES: Final = (
-    "Exit codes: 0 clean; 1 findings at or above --fail-on; 2 wrong usage; 3 incomplete coverage with --strict; "
-    "4 failed; 130 stopped by Ctrl-C."
+    "Exit codes: 0 clean; 1 findings at or above --fail-on, or a run quarantined; 2 wrong usage; "
+    "3 incomplete coverage with --strict; 4 failed; 130 stopped by Ctrl-C."
 )
 
 Command = Callable[..., Any]

@@ -16,13 +16,12 @@ great-expectations, which takes about 9 s, before `validate` is called.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -30,10 +29,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit import correlation
+from toolkit import scopes as mapping
 from toolkit.errors import ConfigError
+from toolkit.policies import Pack
+from toolkit.quality import controls
+from toolkit.quality.border import FILE, Expected, border, expected_of, reasons
 from toolkit.quality.contract import BETWEEN_WORDS, URI, Check, checks
+from toolkit.quality.engine import Engine
+from toolkit.store import Workspace
 from toolkit.tables import COLUMNS, RUN_TABLES, TEXTS, Column, Inventory
 from toolkit.terms import GapScope, GapStatus, Verdict
+
+__all__ = ["controls", "expected_in", "guard", "reasons", "validate", "validate_controls"]
 
 _EXAMPLES: Final = 5
 _UID: Final = re.compile(r"[a-z0-9]+:[0-9a-f]{64}")
@@ -62,8 +70,19 @@ class _Answer:
     positions: tuple[int, ...] = ()
 
 
-def validate(inv: Inventory, *, as_of: datetime, max_age_days: float = 30, min_coverage: float = 0.9) -> pd.DataFrame:
+def validate(
+    inv: Inventory,
+    *,
+    as_of: datetime,
+    max_age_days: float = 30,
+    min_coverage: float = 0.9,
+    expected: str | Path | Mapping[str, Any] | Expected | None = None,
+    previous: Inventory | None = None,
+) -> pd.DataFrame:
     """One row a check of the contract: what was asked of which column, and whether the inventory keeps it.
+
+    With `expected`, also whether the sources gave what was expected of them; with `previous`, their last run, how far
+    they drifted (`toolkit.quality.border`).
 
     Columns: table, check, column, severity (critical: what rests on it is wrong; warning: odd, yet usable), verdict
     (PASS FAIL NOT_APPLICABLE), seen (rows looked at; unknown values are not), unexpected (rows that break it),
@@ -74,14 +93,56 @@ def validate(inv: Inventory, *, as_of: datetime, max_age_days: float = 30, min_c
     """
     if as_of.tzinfo is None:
         raise ConfigError("as_of has no time zone", advice="pass an aware time: datetime.now(UTC)")
+    wanted = expected_of(expected)
     asked = checks(as_of, max_age_days=max_age_days, min_coverage=min_coverage)
     rows = []
-    with closing(_Engine()) as engine:
+    with closing(Engine()) as engine:
         for batch in dict.fromkeys(check.batch for check in asked):
             mine = [check for check in asked if check.batch == batch]
             source, frame = _frames(inv, batch, set().union(*(check.needs for check in mine)))
-            answers = engine.ask(mine, frame)
+            answers = _ask(engine, mine, frame)
             rows += [_row(check, answer, source) for check, answer in zip(mine, answers, strict=True)]
+    return _table([*rows, *border(inv, as_of=as_of, previous=previous, expected=wanted)])
+
+
+def validate_controls(
+    inv: Inventory,
+    packs: Sequence[Pack],
+    *,
+    as_of: datetime,
+    scopes: str | Path | None = None,
+    out: str | Path | None = None,
+) -> pd.DataFrame:
+    """What great-expectations counts of the rules of packs (`toolkit.quality.controls`), the evidence kept in `out`."""
+    subjects = correlation.subjects(inv, mapping.of(scopes))
+    told = controls.validate(subjects, packs, as_of=as_of)
+    if out is not None:
+        controls.write(told, subjects, packs, Path(out), as_of=as_of)
+    return told
+
+
+def expected_in(workspace: Workspace, given: str | Path | None = None) -> Expected:
+    """What is expected of the runs of a workspace: of its `expected.toml`, if no other file is given.
+
+    Raises:
+        ConfigError: the file cannot be read, or says something that is not known.
+    """
+    file = workspace.path / FILE
+    return expected_of(given or (file if file.exists() else None))
+
+
+def guard(workspace: Workspace, run_id: str, expected: Expected) -> list[str]:
+    """Why a run just collected is quarantined, if it is: the checks of the border, which load no engine."""
+    inv, last = workspace.read_run(run_id), workspace.before(run_id)
+    as_of = next(run.finished_at for run in workspace.runs() if run.run_id == run_id)
+    wanted = expected.of_run(inv)
+    why = reasons(_table(border(inv, as_of=as_of, previous=last, expected=wanted)))
+    if why:
+        workspace.quarantine(run_id, why)
+    return why
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
 
 
@@ -179,53 +240,29 @@ def _counts(table: str, frame: pd.DataFrame) -> dict[str, Any]:
     return {**nothing, **untold, "found_rows": 1.0}
 
 
-class _Engine:
-    """great-expectations in memory: no files, no progress bars, nothing sent anywhere."""
+def _ask(engine: Engine, asked: Sequence[Check], frame: pd.DataFrame) -> list[_Answer]:
+    """The answers, in order; the rows that break a check are looked for only where it failed."""
+    why_not = {number: _why_not(check, frame) for number, check in enumerate(asked)}
+    askable = {number: asked[number] for number, why in why_not.items() if why is None}
+    if not askable:
+        return [_nothing(why) for why in why_not.values() if why is not None]
+    batch = engine.show(frame)
+    told = batch.ask(_expectations(engine, askable), "BASIC")
+    failed = {n: askable[n] for n, result in told.items() if not result.success and _unexpected(result)}
+    broken = {n: result.result for n, result in batch.ask(_expectations(engine, failed), "SUMMARY").items()}
+    return [
+        _answer(told[n], len(frame), broken.get(n, {})) if why is None else _nothing(why) for n, why in why_not.items()
+    ]
 
-    def __init__(self) -> None:
-        # Versions that have telemetry read this when they are imported.
-        os.environ["GX_ANALYTICS_ENABLED"] = "false"
-        try:
-            self._gx = import_module("great_expectations")
-        except ModuleNotFoundError as missing:
-            advice = "pip install 'keyatlas[quality]'"
-            raise ConfigError("the data contract needs great-expectations", advice=advice) from missing
-        self._column = import_module("great_expectations.expectations.row_conditions").Column
-        bars = import_module("great_expectations.data_context.types.base").ProgressBarsConfig(globally=False)
-        self._context = self._gx.get_context(mode="ephemeral")
-        self._context.variables.progress_bars = bars
-        self._source = self._context.data_sources.add_pandas("inventory")
 
-    def close(self) -> None:
-        """Let go of the tables: great-expectations keeps its last context, and with it all that it was shown."""
-        self._context.data_sources.delete("inventory")
+def _expectations(engine: Engine, asked: Mapping[int, Check]) -> list[Any]:
+    return [_expectation(engine, number, check) for number, check in asked.items()]
 
-    def ask(self, asked: Sequence[Check], frame: pd.DataFrame) -> list[_Answer]:
-        """The answers, in order; the rows that break a check are looked for only where it failed."""
-        why_not = {number: _why_not(check, frame) for number, check in enumerate(asked)}
-        askable = {number: asked[number] for number, why in why_not.items() if why is None}
-        told = self._run(askable, frame, "BASIC")
-        failed = {n: askable[n] for n, result in told.items() if not result.success and _unexpected(result)}
-        broken = {n: result.result for n, result in self._run(failed, frame, "SUMMARY").items()}
-        return [
-            _answer(told[n], len(frame), broken.get(n, {})) if why is None else _nothing(why)
-            for n, why in why_not.items()
-        ]
 
-    def _run(self, asked: Mapping[int, Check], frame: pd.DataFrame, form: str) -> dict[int, Any]:
-        if not asked:
-            return {}
-        asset = self._source.add_dataframe_asset(str(len(self._source.assets)))
-        batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-        expectations = [self._expectation(number, check) for number, check in asked.items()]
-        suite = self._gx.ExpectationSuite(name="contract", expectations=expectations)
-        results = batch.validate(suite, result_format=form).results
-        return {result.expectation_config.meta["number"]: result for result in results}
-
-    def _expectation(self, number: int, check: Check) -> Any:
-        make = getattr(self._gx.expectations, check.expectation)
-        where = {"row_condition": self._column(check.when[0]) == check.when[1]} if check.when else {}
-        return make(**check.arguments, **where, meta={"number": number})
+def _expectation(engine: Engine, number: int, check: Check) -> Any:
+    make = getattr(engine.makers, check.expectation)
+    where = {"row_condition": engine.column(check.when[0]) == check.when[1]} if check.when else {}
+    return make(**check.arguments, **where, meta={"number": number})
 
 
 def _why_not(check: Check, frame: pd.DataFrame) -> str | None:

@@ -5,6 +5,9 @@
       keyatlas.db            which runs there are, and the SHA-256 of their manifests
       pepper                 32 random bytes that keyed fingerprints rest on; made once
 
+A run that does not keep its contract is quarantined, not removed: `load` leaves it out, shows each target as the run
+before saw it, and says so in a Gap. Who released it, and why, is kept with it.
+
 A run is written whole or not at all: into an unfinished folder, to the disk, renamed, registered. A writer that dies
 before the rename leaves nothing that is ever read, and the next writer sweeps it away; one that dies between rename
 and registration leaves a whole run, which the next reader registers.
@@ -36,10 +39,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from toolkit.errors import ConfigError, RunTampered, StoreError
 from toolkit.identity import Fingerprinter
-from toolkit.store import folder, latest, runs
+from toolkit.store import folder, latest, quarantine, runs
+from toolkit.store.quarantine import Quarantine
 from toolkit.store.record import Record
 from toolkit.store.runs import Run, new_run_id
 from toolkit.tables import RUN_TABLES, Builder, Inventory, frame_of, schema
@@ -47,7 +52,7 @@ from toolkit.tables import RUN_TABLES, Builder, Inventory, frame_of, schema
 if TYPE_CHECKING:
     from toolkit.store.database import Database
 
-__all__ = ["Record", "Run", "Workspace", "new_run_id"]
+__all__ = ["Quarantine", "Record", "Run", "Workspace", "new_run_id"]
 
 
 class Workspace:
@@ -161,11 +166,51 @@ class Workspace:
             raise StoreError(f"no run {run_id} in {self.path}", advice="take one from Workspace.runs()")
         return _inventory({run_id: self._read(run, RUN_TABLES)}, [run])
 
-    def load(self, as_of: datetime | None = None) -> Inventory:
+    def quarantine(self, run_id: str, reasons: Sequence[str], *, now: datetime | None = None) -> Quarantine:
+        """Set a run apart, with reasons; it stays until somebody releases it.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        return self._seclude(run_id, reasons, None, now)
+
+    def release(self, run_id: str, *, reason: str, who: str, now: datetime | None = None) -> Quarantine:
+        """Let a quarantined run count again. Why, and who said so, are kept.
+
+        Raises:
+            ConfigError: it is not quarantined, or nobody says who and why.
+        """
+        if not (reason.strip() and who.strip()):
+            raise ConfigError("a release says who and why", advice="give --reason, and --by")
+        if run_id not in self.quarantined():
+            raise ConfigError(f"run {run_id} is not quarantined", advice="keyatlas validate --quarantined")
+        return self._seclude(run_id, (reason,), who, now)
+
+    def quarantined(self) -> dict[str, Quarantine]:
+        """The runs that are set apart now, by id, each with its reasons."""
+        latest = {told.run_id: told for told in self.quarantine_history()}
+        return {run_id: told for run_id, told in latest.items() if told.released_by is None}
+
+    def quarantine_history(self) -> list[Quarantine]:
+        """Every quarantine and release there was, oldest first."""
+        return quarantine.history(self.records(quarantine.KIND))
+
+    def before(self, run_id: str) -> Inventory:
+        """What was known of a run's own targets before it: the newest readings of runs that are not quarantined."""
+        known = self._known(include_quarantined=False)
+        readings = {run_id: self._read(run, ["readings"])["readings"] for run_id, run in known.items()}
+        mine = self.read_run(run_id).readings
+        places = pa.array([f"{c} {t}" for c, t in zip(mine["collector"], mine["target"], strict=True)], pa.string())
+        chosen = latest.newest({name: data for name, data in readings.items() if name < run_id}, None)
+        ours = {name: pc.filter(targets, pc.is_in(targets, value_set=places)) for name, targets in chosen.items()}
+        return self._inventory(known, readings, {name: targets for name, targets in ours.items() if len(targets)})
+
+    def load(self, as_of: datetime | None = None, *, include_quarantined: bool = False) -> Inventory:
         """What is known at a time (of all, if none is given): each target as its newest reading saw it.
 
-        `Inventory.runs` names the runs that are in it. A run that was registered and is gone is an error, since
-        nobody can say what it would have changed.
+        Quarantined runs are left out, unless asked for: a target that such a run read last is shown as the run before
+        saw it, its reading is `partial`, and a Gap says so. `Inventory.runs` names the runs that are in it. A run that
+        was registered and is gone is an error, since nobody can say what it would have changed.
 
         Raises:
             ConfigError: `as_of` has no time zone.
@@ -174,15 +219,38 @@ class Workspace:
         """
         if as_of is not None:
             _stamp(as_of)
-        known = {run.run_id: run for run in self.runs()}
+        known = self._known(include_quarantined=True)
+        apart = {} if include_quarantined else self.quarantined()
         readings = {run_id: self._read(run, ["readings"])["readings"] for run_id, run in known.items()}
+        chosen = latest.newest({name: data for name, data in readings.items() if name not in apart}, as_of)
+        found = self._inventory(known, readings, chosen)
+        if not apart:
+            return found
+        hidden = {name: targets for name, targets in latest.newest(readings, as_of).items() if name in apart}
+        return quarantine.told(found, apart, readings, hidden)
+
+    def _known(self, *, include_quarantined: bool) -> dict[str, Run]:
+        apart = {} if include_quarantined else self.quarantined()
+        return {run.run_id: run for run in self.runs() if run.run_id not in apart}
+
+    def _inventory(
+        self, known: Mapping[str, Run], readings: Mapping[str, pa.Table], chosen: Mapping[str, pa.Array]
+    ) -> Inventory:
+        """The rows that came with these targets of these runs."""
         parts = {}
-        for run_id, targets in latest.newest(readings, as_of).items():
+        for run_id, targets in chosen.items():
             data = {"readings": readings[run_id], **self._read(known[run_id], set(RUN_TABLES) - {"readings"})}
             # A run of which every target counts is taken as it is.
             is_whole = len(targets) == readings[run_id].num_rows
             parts[run_id] = data if is_whole else {name: latest.only(rows, targets) for name, rows in data.items()}
         return _inventory(parts, [known[run_id] for run_id in parts])
+
+    def _seclude(self, run_id: str, reasons: Sequence[str], who: str | None, now: datetime | None) -> Quarantine:
+        if run_id not in {run.run_id for run in self.runs()}:
+            raise StoreError(f"no run {run_id} in {self.path}", advice="take one from Workspace.runs()")
+        told = Quarantine(run_id, now or datetime.now(UTC), tuple(reasons), who)
+        self.keep_record(quarantine.record_of(told))
+        return told
 
     @cached_property
     def _database(self) -> Database:
