@@ -93,7 +93,7 @@ class Versions:
                     before = held.get(base)
                     old = before.data if before is not None else _content(pack, base, held)
                     data = _applied(old, packed)
-                    stretches = _stretches(packed, len(data)) if before is not None else ()
+                    stretches = _stretches(packed, len(old), len(data)) if before is not None else ()
                     version = Version(name, data, before if stretches else None, stretches)
                     children[base] -= 1
                     if not children[base] and before is not None:
@@ -173,8 +173,8 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
     return value, at
 
 
-def _stretches(change: bytes, size: int) -> list[Stretch]:
-    """The longer of the copies that a change (already found good) is made of."""
+def _stretches(change: bytes, before: int, size: int) -> list[Stretch]:
+    """The longer of the copies that a change of `before` bytes to `size` is made of; it was applied already."""
     if len(change) * _PRICE > size:
         return []  # so much is new that all is scanned sooner than this is understood
     found: list[Stretch] = []
@@ -197,6 +197,8 @@ def _stretches(change: bytes, size: int) -> list[Stretch]:
             count |= change[at] << shift
             at += 1
         count = count or _WHOLE
+        if old + count > before or new + count > size:
+            raise Damaged("it copies what is not there")  # dulwich stops at such a copy, where git refuses the object
         if found and found[-1].new + found[-1].size == new and found[-1].old + found[-1].size == old:
             count += (last := found.pop()).size
             found.append(Stretch(last.old, last.new, count))

@@ -193,6 +193,33 @@ def copied(source: Path, folder: Path) -> tuple[Path, Path, Path]:
     return folder, pack, pack.with_suffix(".idx")
 
 
+def change(before: int, after: int, body: bytes) -> bytes:
+    """A change that says what it begins and ends with."""
+    numbers = b""
+    for value in (before, after):
+        while value > 127:
+            numbers += bytes([128 | value & 127])
+            value >>= 7
+        numbers += bytes([value])
+    return numbers + body
+
+
+@settings(max_examples=300, deadline=None)
+@given(old=st.binary(max_size=40) | st.just(b"abc" * 3000), after=st.integers(0, 9000), body=st.binary(max_size=40))
+def test_any_bytes_as_a_change_are_applied_or_refused(old, after, body):
+    """No bytes crash, or give stretches that are not those of the base."""
+    for given_change in (body, change(len(old), after, body), change(len(old), len(old), b"\xb0" + len(old).to_bytes(2, "little") + body)):  # fmt: skip
+        try:
+            made_of_it = _versions._applied(old, given_change)
+            stretches = _versions._stretches(given_change, len(old), len(made_of_it))
+        except Damaged:
+            continue
+        for stretch in stretches:
+            part = made_of_it[stretch.new : stretch.new + stretch.size]
+            assert stretch.size == len(part)
+            assert old[stretch.old : stretch.old + stretch.size] == part
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 10**9), flips=st.integers(1, 6), of_index=st.booleans())
 def test_a_damaged_pack_loses_nothing_that_git_can_read_and_says_so(plain, tmp_path_factory, seed, flips, of_index):
