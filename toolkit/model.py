@@ -3,9 +3,8 @@
 Unknown is None, never "" or 0. Times are aware UTC. No row has a field for key material, a PIN or a secret value.
 What each column means, its dtype and its unit stand in `toolkit.tables`.
 
->>> gap = Gap(collector="keyfiles", target="file:///etc", locator="file:///etc/a.pem", scope=GapScope.OBJECT,
-...           status=GapStatus.MALFORMED, reason="not a certificate")
->>> gap.advice is None
+>>> Gap(collector="keyfiles", target="file:///etc", locator="file:///etc/a.pem", scope=GapScope.OBJECT,
+...     status=GapStatus.MALFORMED, reason="not a certificate").advice is None
 True
 """
 
@@ -394,6 +393,7 @@ class Finding:
     is_draft: bool
     saw: str
     missing: tuple[str, ...]
+    excepted: str | None
 
 
 Row = Key | Certificate | Token | Credential | Secret | Access | Relation | Usage | Gap

@@ -18,6 +18,7 @@ import click
 
 from toolkit.cli import shown
 from toolkit.cli.attest import attest
+from toolkit.cli.house import house as house_commands
 from toolkit.cli.options import CODES, FAILED, FOUND, INCOMPLETE, SEVERITIES, STOPPED, TIMES, Command, utc
 from toolkit.cli.options import as_json as json_option
 from toolkit.cli.options import as_of as as_of_option
@@ -209,14 +210,22 @@ def compare(old: Any, new: Any, workspace: str, as_json: bool) -> None:
 @click.option(
     "--scopes", default=None, metavar="FILE", help="What is in scope of what; the workspace's scopes.toml if not given."
 )
-def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fail_on: str, strict: bool, show_all: bool, scopes: str | None) -> None:  # noqa: E501  # fmt: skip
-    """Judge the inventory by the policy packs (all that are in force, unless PACKS are named)."""
+@click.option("--house", default=None, metavar="FILE", help="Your own policy; the workspace's house.toml if not given.")
+def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fail_on: str, strict: bool, show_all: bool, scopes: str | None, house: str | None) -> None:  # noqa: E501  # fmt: skip
+    """Judge the inventory by the policy packs (all that are in force, unless PACKS are named).
+
+    What is broken by a recorded exception stays a FAIL, is told, and does not count for --fail-on.
+    """
     import toolkit as tk
 
     inv = tk.load(workspace, as_of=utc(as_of))
-    findings = tk.assess(inv, *packs, as_of=utc(as_of), scopes=scopes, workspace=workspace)
+    findings = tk.assess(inv, *packs, as_of=utc(as_of), scopes=scopes, house=house, workspace=workspace)
     shown.table(findings if show_all else tk.summary(findings), as_json)
-    if fail_on != "never" and bool(((findings["verdict"] == "FAIL") & (findings["severity"] >= fail_on)).any()):
+    excepted = findings["excepted"].notna()
+    if excepted.any():
+        click.echo(f"{int(excepted.sum()):,} findings are excepted, and do not count for --fail-on.", err=True)
+    failed = (findings["verdict"] == "FAIL") & ~excepted
+    if fail_on != "never" and bool((failed & (findings["severity"] >= fail_on)).any()):
         sys.exit(FOUND)
     _exit_for(inv, strict)
 
@@ -299,7 +308,7 @@ def _exit_for(inv: Inventory, strict: bool) -> None:
         sys.exit(INCOMPLETE)
 
 
-for _command in (attest, explain, priorities, readiness, what_if):
+for _command in (attest, explain, house_commands, priorities, readiness, what_if):
     main.add_command(_command)
 
 

@@ -161,6 +161,11 @@ class Workspace:
             raise StoreError(f"no run {run_id} in {self.path}", advice="take one from Workspace.runs()")
         return _inventory({run_id: self._read(run, RUN_TABLES)}, [run])
 
+    def history(self) -> Iterator[tuple[datetime, Inventory]]:
+        """What was known after each run, oldest first."""
+        for run in sorted(self.runs(), key=lambda run: run.finished_at):
+            yield run.finished_at, self.load(run.finished_at)
+
     def load(self, as_of: datetime | None = None) -> Inventory:
         """What is known at a time (of all, if none is given): each target as its newest reading saw it.
 

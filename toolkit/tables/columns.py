@@ -345,6 +345,7 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("is_draft", FLAG, "The clause is a draft's"),
         Column("saw", TEXT, "The values the rule saw", "JSON"),
         Column("missing", TEXTS, "The fields that were unknown"),
+        Column("excepted", TEXT, "By which recorded exception the rule is broken, until when, and who approved it"),
     ),
 }
 
