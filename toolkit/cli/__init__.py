@@ -26,6 +26,8 @@ from toolkit.cli.options import workspace as workspace_option
 from toolkit.cli.weigh import explain, priorities, readiness, what_if
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from toolkit.tables import Inventory
 
 
@@ -49,7 +51,8 @@ class _Collectors(click.Group):
         if cmd_name not in registry.entries("collectors"):
             return None
         cls = registry.collector_class(cmd_name)
-        options = [_option(option) for option in config.options_of(cls).values()]
+        known = config.options_of(cls)
+        options = [_option(option, known) for option in known.values()]
         shared = [_strict_option(), _workspace_option(), _json_option()]
         says = (cls.__doc__ or "").split("\n\n")[0]
         return click.Command(cmd_name, params=[*options, *shared], callback=_collecting(cmd_name), help=says)
@@ -60,10 +63,12 @@ class _Collectors(click.Group):
             formatter.write_text(", ".join(self.list_commands(ctx)))
 
 
-def _option(option: Any) -> click.Option:
+def _option(option: Any, known: Collection[str]) -> click.Option:
     flag = "--" + option.name.replace("_", "-")
     if option.is_many:
-        return click.Option([flag.removesuffix("s") if flag.endswith("s") else flag, option.name], multiple=True)
+        # One of several is named in the singular, unless that is an option of its own (pin, pins).
+        named = flag if option.name.removesuffix("s") in known else flag.removesuffix("s")
+        return click.Option([named, option.name], multiple=True)
     if option.type is bool:
         return click.Option([f"{flag}/--no-{flag[2:]}"], default=option.default, show_default=True)
     kind = option.type if option.type in (int, float) else str
