@@ -14,7 +14,8 @@ from toolkit.house import ASKED, About, Approval, Outcome
 from toolkit.terms import Verb
 
 POLICY = house.load(house.EXAMPLE)
-PACK = policies.load(house.EXAMPLE)
+# The same policy, put in force: what it breaks fails.
+PACK = policies.pack_of(house.loads(house.EXAMPLE.read_text().replace('status = "example"', "")))
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 RANK = {Outcome.REFUSED: 0, Outcome.NEEDS_APPROVAL: 1, Outcome.ALLOWED: 2}
 PEOPLE = ["Ana", "Bo", "Cy", "Dee", "Dora", "Eve", "Finn", "Gus", "Ida"]

@@ -6,7 +6,7 @@ the standards; `permits` answers the lifecycle engine. `keyatlas house example` 
 
     [house]
     organisation, title, edition, url       # texts
-    status                                  # in-force | draft | example; a draft only warns
+    status                                  # in-force | draft | example; only what is in force fails
     exception_days                          # the longest an exception may run; 365
     exception_approvers                     # roles that may approve one
 
@@ -45,7 +45,7 @@ the standards; `permits` answers the lifecycle engine. `keyatlas house example` 
 
     [[examples]]                            # run whenever the file is read
     says, key, as_of
-    class, breaks, cannot_tell, excepted    # what is judged of it
+    class, breaks, cannot_tell, excepted    # what is judged of it; its class may be "none", or "unknown"
     ask = { verb, by, roles, approved_by, requested_at }                      # and what is said to a request
     decision, earliest
 

@@ -185,7 +185,10 @@ def _functions(table: Table) -> Iterator[Demand]:
 
 def _owners(table: Table) -> Iterator[Demand]:
     names = table.texts("owners")
-    asked = All((Test("owner", "known"), Test("owner", "like", tuple(one.casefold() for one in names))))
+    # A keeper whose tags were read and name nobody has no owner for it; where nobody could look, that is not known.
+    unread = Not(Any_((Test("tags", "like", ("*",)), Test("tags", "is_empty"))))
+    named = Test("owner", "like", tuple(one.casefold() for one in names))
+    asked = All((named, Any_((Test("owner", "known"), unread))))
     yield _demand(
         Kind.OWNER, f"The key has an owner: {' or '.join(names)}.", asked, verb=Verb.REGISTER, topic=Topic.RECORDS,
         remediation="Name its owner in its keeper's tags.", severity=Severity.MODERATE,

@@ -24,11 +24,9 @@ def check(house: House, *, where: str) -> None:
 
 def _wrong(house: House, example: Example, where: str) -> Iterator[str]:
     place = f"{where}, example {example.says!r}"
-    key = {"holds_secret": True, **example.key}
-    facts = Facts(key, example.as_of)
-    found, _ = facts.class_in(house)
+    facts = Facts(example.row, example.as_of)
     if example.key_class is not None:
-        name = found.id if found else "none that can be told"
+        name = class_name(house, facts)
         if name != example.key_class:
             yield f"{place}: the class is {name}, not {example.key_class}"
         breaks, cannot_tell, excepted = judged(house, facts)
@@ -37,7 +35,13 @@ def _wrong(house: House, example: Example, where: str) -> Iterator[str]:
             if sorted(is_so) != sorted(expected):
                 yield f"{place}: {what} is {sorted(is_so)}, not {sorted(expected)}"
     if example.ask is not None:
-        yield from _wrong_decision(house, example, key, place)
+        yield from _wrong_decision(house, example, place)
+
+
+def class_name(house: House, facts: Facts) -> str:
+    """The id of a key's class, `none`, or `unknown`."""
+    found, missing = facts.class_in(house)
+    return found.id if found else "unknown" if missing else "none"
 
 
 def judged(house: House, facts: Facts) -> tuple[list[str], list[str], list[str]]:
@@ -56,11 +60,11 @@ def judged(house: House, facts: Facts) -> tuple[list[str], list[str], list[str]]
     return breaks, cannot_tell, sorted({one.rule for one in valid if facts.answer(one.covers)[0]})
 
 
-def _wrong_decision(house: House, example: Example, key: dict[str, object], place: str) -> Iterator[str]:
+def _wrong_decision(house: House, example: Example, place: str) -> Iterator[str]:
     ask = Table(example.ask, f"{place}, ask", needed="verb by", may="roles approved_by requested_at")
     given = [Approval(name, example.as_of) for name in ask.texts("approved_by")]
     told = permits(
-        house, ask.text("verb"), key, by=ask.text("by"), roles=ask.texts("roles"), approvals=given,
+        house, ask.text("verb"), example.row, by=ask.text("by"), roles=ask.texts("roles"), approvals=given,
         requested_at=ask.moment("requested_at"), as_of=example.as_of,
     )  # fmt: skip
     if told.outcome != example.decision:

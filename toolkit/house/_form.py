@@ -153,6 +153,11 @@ class Example:
     decision: str | None
     earliest: datetime | None
 
+    @property
+    def row(self) -> Mapping[str, Any]:
+        """The key; one that we hold, unless it says otherwise."""
+        return {"holds_secret": True, **self.key}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:

@@ -13,6 +13,8 @@ from toolkit.house._read import Table
 from toolkit.terms import KeyState, PackStatus, Severity, Verb
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+NO_CLASSES: Final = ("none", "unknown")
+"""What an example's class is, where its key is in none, or nobody can tell."""
 EXAMPLES_AS_OF: Final = datetime(2026, 11, 2, 9, tzinfo=UTC)
 """When examples are judged that do not say otherwise: a Monday morning."""
 _DESTROYABLE: Final = ("deactivated", "compromised")
@@ -66,6 +68,8 @@ def _class(data: object, roles: Mapping[str, frozenset[str]], where: str) -> Key
     class_id = table.text("id")
     if not set(class_id) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_"):
         table.refuse("an id is of small letters, digits, - and _")
+    if class_id in NO_CLASSES:
+        table.refuse(f"no class is called {class_id}: examples say so of keys that are in none")
     severity = table.member(Severity, "severity") if "severity" in table else None
     may = Table(table.raw("may", {}), f"{table.where}, may", may=" ".join(Verb))
     permits = {verb: _permit(verb, may.raw(verb.value), may.where, roles) for verb in Verb if verb.value in may}

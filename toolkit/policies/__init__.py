@@ -104,9 +104,8 @@ def _checked(text: str, path: Path) -> Pack:
     """The same text is checked once a process."""
     try:
         data = tomllib.loads(text)
-        if "house" in data:
-            return pack_of(house.loads(text, where=path.name))
-        pack = parse(data, name=path.stem)
+        is_house = "house" in data
+        pack = pack_of(house.loads(text, where=path.name)) if is_house else parse(data, name=path.stem)
     except tomllib.TOMLDecodeError as wrong:
         raise PolicyError(f"cannot read the policy pack {path}: {wrong}") from wrong
     check_examples(pack)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from toolkit.conditions import ALWAYS, All, Any_, Condition, Sure, Test
-from toolkit.house import Demand, Exemption, House
-from toolkit.policies._parse import Pack, Rule
+from toolkit.house import Demand, Exemption, Facts, House
+from toolkit.policies._parse import Example, Pack, Rule
 from toolkit.terms import Binding, PackStatus, Severity, Topic, TrustMark, Verb, Verdict
 
 NAME: Final = "house"
@@ -44,11 +45,10 @@ def pack_of(house: House) -> Pack:
 def _made(house: House, **told: Any) -> Rule:
     """A rule with what all of them share; the file itself is the document, so each is marked as read there."""
     clause, is_draft = told.pop("clause"), house.status is PackStatus.DRAFT
-    never_fails = house.status in (PackStatus.DRAFT, PackStatus.WITHDRAWN)
     shared: dict[str, Any] = {
         "edition": house.edition, "url": house.url, "mark": TrustMark.PRIMARY, "scope": (), "cwe": None, "attack": (),
         "conflicts": None, "attester": None, "every_days": None, "effective_from": None, "effective_to": None,
-        "examples": (), "otherwise": Verdict.WARN if never_fails else Verdict.FAIL, "is_draft": is_draft,
+        "examples": (), "otherwise": _worst(house), "is_draft": is_draft,
         "subject": "key", "when": ALWAYS,
     }  # fmt: skip
     return Rule(**{**shared, "clause": f"{house.edition}, {clause}", **told})
@@ -67,7 +67,33 @@ def _class_told(house: House) -> Rule:
         verb=Verb.REGISTER,
         topic=Topic.RECORDS,
         evidence=("inventory: keys",),
+        examples=tuple(_class_examples(house)),
     )
+
+
+def _class_examples(house: House) -> Iterator[Example]:
+    """What the file's examples say of the rule on classes."""
+    told = {"none": _worst(house), "unknown": Verdict.INDETERMINATE}
+    for one in house.examples:
+        if one.key_class is not None:
+            yield Example(one.row, one.as_of, told.get(one.key_class, Verdict.PASS))
+
+
+def _examples(house: House, demand: Demand) -> Iterator[Example]:
+    """What the file's examples say of a rule; so the engine that judges inventories is held to them, too."""
+    for one in house.examples:
+        if one.key_class == demand.id.partition("/")[0]:
+            if demand.id in one.breaks:
+                yield Example(one.row, one.as_of, _worst(house))
+            elif demand.id in one.cannot_tell:
+                yield Example(one.row, one.as_of, Verdict.INDETERMINATE)
+            elif Facts(one.row, one.as_of).answer(demand.when)[0]:
+                yield Example(one.row, one.as_of, Verdict.PASS)
+
+
+def _worst(house: House) -> Verdict:
+    """What a broken rule is: only a policy in force fails anything."""
+    return Verdict.FAIL if house.status is PackStatus.IN_FORCE else Verdict.WARN
 
 
 def _rule(house: House, demand: Demand, member: Condition) -> Rule:
@@ -80,6 +106,7 @@ def _rule(house: House, demand: Demand, member: Condition) -> Rule:
         evidence = ("signed acknowledgement of each custodian",)
         asked = {"subject": "inventory", "attester": demand.attester, "every_days": 365, "evidence": evidence}
         return _made(house, **{**told, **asked})
+    told["examples"] = tuple(_examples(house, demand))
     return _made(house, **told, when=All((Sure(member), demand.when)))
 
 
