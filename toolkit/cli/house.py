@@ -60,6 +60,9 @@ def check(file: str | None, workspace: str, as_of: Any, as_json: bool) -> None:
         if len(table):
             shown.table(table, as_json=False)
     click.echo(f"It keeps its {len(told.examples)} examples.")
+    if told.status != "in-force":
+        said = "it judges when it is named, and only warns. Take that line out to put it in force."
+        click.echo(f"Its status is {told.status}: {said}", err=True)
 
 
 def _classes(told: House) -> pd.DataFrame:
@@ -170,8 +173,9 @@ def _key(uid: str | None, workspace: str, as_of: Any) -> dict[str, Any]:
 
 def _document(told: Decision) -> dict[str, Any]:
     return {
-        "outcome": told.outcome, "verb": told.verb, "key_uid": told.key_uid, "class": told.key_class, "by": told.by,
-        "as_of": told.as_of.isoformat(), "earliest": told.earliest and told.earliest.isoformat(),
+        "outcome": told.outcome, "status": told.status, "verb": told.verb, "key_uid": told.key_uid,
+        "class": told.key_class, "by": told.by, "as_of": told.as_of.isoformat(),
+        "earliest": told.earliest and told.earliest.isoformat(),
         "approvals_needed": told.approvals_needed, "approved_by": told.approved_by,
         "checks": [
             {"about": one.about, "holds": one.holds, "clause": one.clause, "says": one.says, "missing": one.missing}
@@ -185,4 +189,5 @@ def _lines(told: Decision) -> str:
         "" if told.is_allowed or told.earliest is None else f"; at the earliest {told.earliest:%Y-%m-%d %H:%M:%S} UTC"
     )
     checks = [f"  {'yes' if one.holds else 'NO '}  {one.says} [{one.clause}]" for one in told.checks]
-    return "\n".join([f"{told.outcome}: {told.verb} by {told.by}{when}", *checks])
+    binds = "" if told.status == "in-force" else f" (the policy is not in force: {told.status})"
+    return "\n".join([f"{told.outcome}: {told.verb} by {told.by}{when}{binds}", *checks])

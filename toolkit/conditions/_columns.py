@@ -70,7 +70,7 @@ class Columns:
 
     def __init__(self, subject: str, frame: pd.DataFrame, *, as_of: datetime) -> None:
         self.subject, self.frame, self.as_of = subject, frame, as_of
-        self._answers: dict[Test, Answer] = {}
+        self._answers: dict[Test | Sure, Answer] = {}
         self._codes: dict[str, tuple[NDArray[Any], list[Any]]] = {}
         self._known: dict[str, Bits] = {}
 
@@ -87,8 +87,11 @@ class Columns:
             inner = self.answer(condition.member)
             return Answer(inner.no_bits, inner.yes_bits, len(self))
         if isinstance(condition, Sure):
-            sure = self.answer(condition.member).yes_bits
-            return Answer(sure, ~sure, len(self))
+            # All rules of a class ask for it.
+            if condition not in self._answers:
+                sure = self.answer(condition.member).yes_bits
+                self._answers[condition] = Answer(sure, ~sure, len(self))
+            return self._answers[condition]
         is_all = isinstance(condition, All)
         full, none = np.full(-(-len(self) // 8), 0xFF, np.uint8), np.zeros(-(-len(self) // 8), np.uint8)
         yes, no = (full, none) if is_all else (none, full)

@@ -73,15 +73,15 @@ from pathlib import Path
 from typing import Final
 
 from toolkit.errors import ConfigError
-from toolkit.house._examples import check, judged
+from toolkit.house._examples import check, facts_of, judged
 from toolkit.house._form import Demand, Exemption, House, KeyClass, Kind, Permit
 from toolkit.house._parse import parse, spell
 from toolkit.house._permits import ASKED, About, Approval, Check, Decision, Facts, Outcome, permits
 
 __all__ = [
     "ASKED", "EXAMPLE", "FILE", "About", "Approval", "Check", "Decision", "Demand", "Exemption", "Facts", "House",
-    "KeyClass", "Kind", "Outcome", "Permit", "check", "find", "governing", "judged", "load", "loads", "parse",
-    "permits", "spell",
+    "KeyClass", "Kind", "Outcome", "Permit", "check", "facts_of", "find", "governing", "judged", "load", "loads",
+    "parse", "permits", "spell",
 ]  # fmt: skip
 
 FILE: Final = "house.toml"

@@ -17,14 +17,22 @@ def check(house: House, *, where: str) -> None:
     Raises:
         ConfigError: naming every example of which the policy says something else.
     """
-    wrong = [told for example in house.examples for told in _wrong(house, example, where)]
+    wrong = [told for example, facts in facts_of(house) for told in _wrong(house, example, facts, where)]
     if wrong:
         raise ConfigError("; ".join(wrong), advice="correct the policy or its example")
 
 
-def _wrong(house: House, example: Example, where: str) -> Iterator[str]:
+def facts_of(house: House) -> list[tuple[Example, Facts]]:
+    """The examples with what is known of their keys; those of one time are asked together."""
+    found: list[tuple[Example, Facts]] = []
+    for as_of in dict.fromkeys(example.as_of for example in house.examples):
+        together = [example for example in house.examples if example.as_of == as_of]
+        found += zip(together, Facts.of_many([one.row for one in together], as_of), strict=True)
+    return found
+
+
+def _wrong(house: House, example: Example, facts: Facts, where: str) -> Iterator[str]:
     place = f"{where}, example {example.says!r}"
-    facts = Facts(example.row, example.as_of)
     if example.key_class is not None:
         name = class_name(house, facts)
         if name != example.key_class:

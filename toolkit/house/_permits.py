@@ -14,12 +14,12 @@ from typing import Any, Final
 import pandas as pd
 
 from toolkit.algorithms import strength
-from toolkit.conditions import FIELDS, Columns, Condition, frame_of
+from toolkit.conditions import FIELDS, Columns, Condition, flags_of, frame_of
 from toolkit.errors import ConfigError, PolicyError
 from toolkit.house import _calendar
 from toolkit.house._form import House, KeyClass, Kind, Permit, person
 from toolkit.house._parse import spell
-from toolkit.terms import Verb
+from toolkit.terms import PackStatus, Verb
 
 
 class Outcome(StrEnum):
@@ -93,6 +93,8 @@ class Decision:
     """
 
     outcome: Outcome
+    status: PackStatus
+    """Whether the policy is in force; what a draft or an example says binds nobody."""
     verb: Verb
     key_uid: str | None
     key_class: str | None
@@ -143,25 +145,27 @@ class Facts:
     """What is known of one key, ready to be asked conditions."""
 
     def __init__(self, key: Mapping[str, Any], as_of: datetime, verb: Verb | None = None) -> None:
-        row = {name: _plain(value) for name, value in dict(key).items() if name in FIELDS["key"]}
-        row = {name: value for name, value in row.items() if value is not None}
-        if verb is not None and verb in _BORN:
-            row.update(_BORN[verb])
-            # A key to be made has the strength of its algorithm, and none of a wrapping key yet.
-            known = strength(row.get("algorithm"), row.get("parameter"), row.get("size_bits"))
-            row["effective_strength_bits"] = known.security_strength_bits
-        try:
-            self._columns = Columns("key", frame_of("key", [row], where="the key"), as_of=as_of)
-        except PolicyError as wrong:
-            raise ConfigError(wrong.message, advice=wrong.advice) from None
-        self.row, self.as_of = row, as_of
+        self.row, self.as_of, self._index = _known(key, verb), as_of, 0
+        self._columns = _asked_of([self.row], as_of)
+
+    @classmethod
+    def of_many(cls, keys: Sequence[Mapping[str, Any]], as_of: datetime) -> list[Facts]:
+        """The same of several keys, which costs hardly more than of one."""
+        rows = [_known(key, None) for key in keys]
+        columns, found = _asked_of(rows, as_of), []
+        for index, row in enumerate(rows):
+            one = cls.__new__(cls)
+            one.row, one.as_of, one._index, one._columns = row, as_of, index, columns
+            found.append(one)
+        return found
 
     def answer(self, condition: Condition) -> tuple[bool | None, tuple[str, ...]]:
         """Its truth, None where that is not known, and then the fields that would tell."""
         told = self._columns.answer(condition)
-        if told.unknown[0]:
-            return None, tuple(self._columns.missing(condition))
-        return bool(told.yes[0]), ()
+        if told.unknown[self._index]:
+            missing = self._columns.missing(condition)
+            return None, tuple(f for f, rows in missing.items() if flags_of(rows, told.rows)[self._index])
+        return bool(told.yes[self._index]), ()
 
     def class_in(self, house: House) -> tuple[KeyClass | None, tuple[str, ...]]:
         """The class it is in; else None, with the fields that would tell, which are none if it is in no class."""
@@ -172,6 +176,25 @@ class Facts:
             if truth is None:
                 return None, missing
         return None, ()
+
+
+def _known(key: Mapping[str, Any], verb: Verb | None) -> dict[str, Any]:
+    """The fields of a key that are known; of one that is to be made, also those that its making decides."""
+    plain = {name: _plain(value) for name, value in dict(key).items() if name in FIELDS["key"]}
+    row = {name: value for name, value in plain.items() if value is not None}
+    if verb is not None and verb in _BORN:
+        row.update(_BORN[verb])
+        # It has the strength of its algorithm, and none of a wrapping key yet.
+        known = strength(row.get("algorithm"), row.get("parameter"), row.get("size_bits"))
+        row["effective_strength_bits"] = known.security_strength_bits
+    return row
+
+
+def _asked_of(rows: Sequence[Mapping[str, Any]], as_of: datetime) -> Columns:
+    try:
+        return Columns("key", frame_of("key", rows, where="the key"), as_of=as_of)
+    except PolicyError as wrong:
+        raise ConfigError(wrong.message, advice=wrong.advice) from None
 
 
 def _plain(value: Any) -> Any:
@@ -335,6 +358,7 @@ def _decision(
         earliest = _calendar.first_open(permit.windows, checked.house.freezes, asked.verb, at)
     return Decision(
         outcome=outcome,
+        status=checked.house.status,
         verb=asked.verb,
         key_uid=facts.row.get("subject_uid"),
         key_class=None if found is None else found.id,

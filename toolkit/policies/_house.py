@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from toolkit.conditions import ALWAYS, All, Any_, Condition, Sure, Test
-from toolkit.house import Demand, Exemption, Facts, House
+from toolkit.house import Demand, Exemption, Facts, House, facts_of
 from toolkit.policies._parse import Example, Pack, Rule
 from toolkit.terms import Binding, PackStatus, Severity, Topic, TrustMark, Verb, Verdict
 
@@ -23,9 +23,9 @@ def pack_of(house: House) -> Pack:
     `class`, in place of one a rule.
     """
     members = house.membership()
-    rules = [_class_told(house)]
+    rules, examples = [_class_told(house)], facts_of(house)
     for one, member in zip(house.classes, members, strict=True):
-        rules += [_rule(house, demand, member) for demand in one.demands]
+        rules += [_rule(house, demand, member, examples) for demand in one.demands]
     for exemption in house.exemptions:
         rules += _of_exemption(house, exemption)
     return Pack(
@@ -79,15 +79,15 @@ def _class_examples(house: House) -> Iterator[Example]:
             yield Example(one.row, one.as_of, told.get(one.key_class, Verdict.PASS))
 
 
-def _examples(house: House, demand: Demand) -> Iterator[Example]:
+def _examples(house: House, demand: Demand, told: list[tuple[Any, Facts]]) -> Iterator[Example]:
     """What the file's examples say of a rule; so the engine that judges inventories is held to them, too."""
-    for one in house.examples:
+    for one, facts in told:
         if one.key_class == demand.id.partition("/")[0]:
             if demand.id in one.breaks:
                 yield Example(one.row, one.as_of, _worst(house))
             elif demand.id in one.cannot_tell:
                 yield Example(one.row, one.as_of, Verdict.INDETERMINATE)
-            elif Facts(one.row, one.as_of).answer(demand.when)[0]:
+            elif facts.answer(demand.when)[0]:
                 yield Example(one.row, one.as_of, Verdict.PASS)
 
 
@@ -96,7 +96,7 @@ def _worst(house: House) -> Verdict:
     return Verdict.FAIL if house.status is PackStatus.IN_FORCE else Verdict.WARN
 
 
-def _rule(house: House, demand: Demand, member: Condition) -> Rule:
+def _rule(house: House, demand: Demand, member: Condition, examples: list[tuple[Any, Facts]]) -> Rule:
     told: dict[str, Any] = {
         "id": demand.id, "clause": demand.clause, "says": demand.says, "require": demand.require,
         "severity": demand.severity, "remediation": demand.remediation, "verb": demand.verb, "topic": demand.topic,
@@ -106,7 +106,7 @@ def _rule(house: House, demand: Demand, member: Condition) -> Rule:
         evidence = ("signed acknowledgement of each custodian",)
         asked = {"subject": "inventory", "attester": demand.attester, "every_days": 365, "evidence": evidence}
         return _made(house, **{**told, **asked})
-    told["examples"] = tuple(_examples(house, demand))
+    told["examples"] = tuple(_examples(house, demand, examples))
     return _made(house, **told, when=All((Sure(member), demand.when)))
 
 
