@@ -22,22 +22,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from concurrent.futures import Executor
     from datetime import date, datetime
     from pathlib import Path
 
     import pandas as pd
 
+    from toolkit.house import Approval, Decision
     from toolkit.narrative import Page
     from toolkit.risk import WhatIf
     from toolkit.tables import Inventory
 
 __all__ = [
     "anomalies", "assess", "attest", "attestations", "burn_down", "collect", "collectors", "compare", "conflicts",
-    "coverage", "demo", "explain", "explain_rules", "export", "keys", "load", "permissions", "places", "priorities",
-    "quantum_mandates", "quantum_readiness", "report", "score", "summary", "unknown_algorithms", "validate",
-    "what_if",
+    "coverage", "demo", "explain", "explain_rules", "export", "keys", "load", "permissions", "permits", "places",
+    "priorities", "quantum_mandates", "quantum_readiness", "report", "score", "summary", "unknown_algorithms",
+    "validate", "what_if",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -48,11 +49,7 @@ def collectors() -> dict[str, str]:
     """The collectors there are, with the first line of what each says of itself."""
     from toolkit import registry
 
-    told = {}
-    for name in registry.entries("collectors"):
-        said = (import_module(f"{registry.entry('collectors', name).package}.{name}").__doc__ or "").strip()
-        told[name] = said.split("\n")[0]
-    return told
+    return registry.described()
 
 
 def permissions(name: str) -> tuple[str, ...]:
@@ -148,13 +145,15 @@ def assess(
     as_of: datetime | None = None,
     scopes: str | Path | None = None,
     attested: pd.DataFrame | None = None,
+    house: str | Path | None = None,
     workspace: str | Path | None = None,
 ) -> pd.DataFrame:
     """What the standards say: one row per subject and rule that applies. All packs in force, unless some are named.
 
     `scopes` is a mapping file that says what is in scope of what (`toolkit.scopes`); `attested` is what people put a
-    name to, as `attestations` gives it: a control that a valid record speaks of is a PASS that names the record. Both
-    are taken from a `workspace` (its `scopes.toml`), if one is given.
+    name to, as `attestations` gives it: a control that a valid record speaks of is a PASS that names the record.
+    `house` is your own policy (`toolkit.house`): the pack `house`. All three are taken from a `workspace` (its
+    `scopes.toml` and `house.toml`), if one is given.
     """
     from toolkit import assessment, attesting, correlation
     from toolkit import scopes as mapping
@@ -163,8 +162,29 @@ def assess(
         attested = attestations(workspace, as_of=as_of) if attested is None else attested
         scopes = mapping.in_workspace(workspace) if scopes is None else scopes
     subjects = correlation.subjects(inv, mapping.of(scopes))
-    findings = assessment.assess(subjects, _packs(packs), as_of=_moment(as_of))
+    findings = assessment.assess(subjects, _packs(packs, house, workspace), as_of=_moment(as_of))
     return findings if attested is None else attesting.settle(findings, attested)
+
+
+def permits(
+    verb: str,
+    key: Mapping[str, Any] | pd.Series[Any],
+    *,
+    by: str,
+    roles: Collection[str] = (),
+    approvals: Sequence[Approval] = (),
+    requested_at: datetime | None = None,
+    as_of: datetime | None = None,
+    house: str | Path | None = None,
+    workspace: str | Path = WORKSPACE,
+) -> Decision:
+    """Whether the house's own policy lets somebody do `verb` to a key, a row of `keys`; if not, why and from when."""
+    from toolkit import house as policy
+
+    return policy.permits(
+        policy.governing(house, workspace), verb, dict(key), by=by, roles=roles, approvals=approvals,
+        requested_at=requested_at, as_of=_moment(as_of),
+    )  # fmt: skip
 
 
 def attest(
@@ -223,10 +243,9 @@ def conflicts(findings: pd.DataFrame) -> pd.DataFrame:
 
 def explain_rules(*packs: str) -> pd.DataFrame:
     """The rules themselves: clause, edition, mark, what they say and ask."""
-    import pandas as pd
+    from toolkit import assessment
 
-    rows = [(p.name, r.id, r.clause, r.mark, r.says, r.severity) for p in _packs(packs) for r in p.rules]
-    return pd.DataFrame(rows, columns=["pack", "rule", "clause", "mark", "says", "severity"])
+    return assessment.rules(_packs(packs))
 
 
 def validate(
@@ -275,10 +294,10 @@ def explain(
     Raises:
         ConfigError: no key has this uid, or several begin so.
     """
-    from toolkit import explaining
+    from toolkit import explaining, store
 
-    runs = () if workspace is None else _past(workspace)
-    return explaining.explain(inv, key_uid, _packs(packs), as_of=_moment(as_of), runs=runs)
+    runs = () if workspace is None else store.Workspace(workspace).history()
+    return explaining.explain(inv, key_uid, _packs(packs, None, workspace), as_of=_moment(as_of), runs=runs)
 
 
 def quantum_readiness(
@@ -299,10 +318,10 @@ def quantum_mandates(keys: pd.DataFrame, *, as_of: datetime | None = None) -> pd
 
 def burn_down(workspace: str | Path = WORKSPACE, *, as_of: datetime | None = None) -> pd.DataFrame:
     """How the estate moved to post-quantum algorithms, run by run."""
-    from toolkit import readiness
+    from toolkit import readiness, store
 
-    last = _moment(as_of)
-    return readiness.burn_down((moment, inv) for moment, inv in _past(workspace) if moment <= last)
+    last, past = _moment(as_of), store.Workspace(workspace).history()
+    return readiness.burn_down((moment, inv) for moment, inv in past if moment <= last)
 
 
 def anomalies(
@@ -352,39 +371,20 @@ def export(inv: Inventory, form: str, path: str | Path) -> Path:
 
 def demo(workspace: str | Path = WORKSPACE, *, out: str | Path = "reports") -> tuple[Inventory, Path]:
     """Inventory this machine (trust store, SSH folders, this repository, a SoftHSM token) and report on it."""
-    import os
-    import shutil
-    from pathlib import Path
-
     from toolkit import softhsm
 
-    names = ["keyfiles", "code"]
     # What lies ignored beside this repository is its own virtual environment: others' code, and much of it.
-    options: dict[str, Any] = {"gitignore": True}
-    if softhsm.find() is not None and shutil.which("softhsm2-util"):
-        token = softhsm.make_token(Path(workspace).resolve() / "demo-token")
-        os.environ.update(token.environment())
-        names, options = [*names, "pkcs11"], {**options, "modules": [token.module], "pin": token.pin}
-    inv = collect(*names, into=workspace, **options)
+    token = softhsm.offered(workspace)
+    names = ["keyfiles", "code", *(["pkcs11"] if token else [])]
+    inv = collect(*names, into=workspace, gitignore=True, **token)
     return inv, report("risk_assessment", workspace=workspace, out=out)
 
 
-def _packs(names: Sequence[str]) -> list[Any]:
-    from toolkit import policies, registry
+def _packs(names: Sequence[str], own: str | Path | None = None, workspace: str | Path | None = None) -> list[Any]:
+    from toolkit import house, policies, registry
 
-    known = registry.entries("policies")
-    chosen = [policies.load(registry.entry("policies", name).path) for name in (names or known)]
-    # What is not in force is never the default: it counts only when it is asked for by name.
-    return [pack for pack in chosen if names or pack.status == "in-force"]
-
-
-def _past(workspace: str | Path) -> Iterator[tuple[datetime, Inventory]]:
-    """What the workspace knew after each of its runs, oldest first."""
-    from toolkit import store
-
-    opened = store.Workspace(workspace)
-    for run in sorted(opened.runs(), key=lambda run: run.finished_at):
-        yield run.finished_at, opened.load(run.finished_at)
+    paths = {name: registry.entry("policies", name).path for name in names or registry.entries("policies")}
+    return policies.choose(paths, named=bool(names), own=house.find(own, workspace), asked=own is not None)
 
 
 def _moment(as_of: datetime | None) -> datetime:

@@ -106,6 +106,7 @@ def _keys(inv: Inventory) -> pd.DataFrame:
         out[name] = out[name].fillna(False).astype("boolean")
     out["in_use_since"] = out[["_created", "_activated", "_seen", "_not_before"]].min(axis=1)
     out["collectors"] = _distinct(rows, "key_uid", "collector").reindex(out.index)
+    out["held_by"] = _distinct(rows[rows["_held"]], "key_uid", "collector").reindex(out.index)
     out["environments"] = _distinct(rows, "key_uid", "environment").reindex(out.index)
     out = _with_strength(out.rename_axis("subject_uid").reset_index())
     out = _with_access(inv, _with_wrapping(inv, out))
@@ -148,7 +149,7 @@ _KEY_COLUMNS: Final = [
     "extractable", "sensitive", "never_extractable", "always_sensitive", "needs_login", "shares_id", "is_orphan",
     "origin", "purpose", "is_exposed", "is_in_code", "is_in_head", "owner", "application",
     "environment", "data_class", "account", "region", "manager", "aliases", "replicas", "tags", "access_flags",
-    "places", "copies", "keepers", "protects", "collectors", "environments", "certificates", "is_ca_key",
+    "places", "copies", "keepers", "protects", "collectors", "held_by", "environments", "certificates", "is_ca_key",
     "is_trust_anchor", "has_rotation", "rotation_period_days", "next_rotation_at", "destruction_at", "in_use_since",
     "expires_at", "certified_until", "last_rotated_at", "last_used_at", "effective_strength_bits",
     "wrapped_by", *_OF_ACCESS,

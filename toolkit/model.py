@@ -3,9 +3,8 @@
 Unknown is None, never "" or 0. Times are aware UTC. No row has a field for key material, a PIN or a secret value.
 What each column means, its dtype and its unit stand in `toolkit.tables`.
 
->>> gap = Gap(collector="keyfiles", target="file:///etc", locator="file:///etc/a.pem", scope=GapScope.OBJECT,
-...           status=GapStatus.MALFORMED, reason="not a certificate")
->>> gap.advice is None
+>>> Gap(collector="keyfiles", target="file:///etc", locator="file:///etc/a.pem", scope=GapScope.OBJECT,
+...     status=GapStatus.MALFORMED, reason="not a certificate").advice is None
 True
 """
 
@@ -161,10 +160,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A credential that its keeper knows of: a managed secret, an access key, a login. Never its value.
-
-    A hard-coded one, found in the open, is a `Secret`.
-    """
+    """A managed secret, an access key or a login, by its keeper; one found in the open is a `Secret`. Never its value."""
 
     credential_uid: str
     collector: str
@@ -395,6 +391,7 @@ class Finding:
     is_draft: bool
     saw: str
     missing: tuple[str, ...]
+    excepted: str | None
 
 
 Row = Key | Certificate | Token | Credential | Secret | Access | Relation | Usage | Gap

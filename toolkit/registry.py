@@ -57,6 +57,15 @@ def entries(kind: Kind) -> dict[str, Entry]:
     return dict(sorted(found.items()))
 
 
+def described() -> dict[str, str]:
+    """The collectors there are, with the first line of what each says of itself."""
+    told = {}
+    for name, found in entries("collectors").items():
+        said = (importlib.import_module(f"{found.package}.{name}").__doc__ or "").strip()
+        told[name] = said.split("\n")[0]
+    return told
+
+
 def entry(kind: Kind, name: str) -> Entry:
     """The thing of that name.
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from toolkit.errors import ConfigError, SourceBroken
 
@@ -74,6 +74,15 @@ class Token:
 def find() -> Path | None:
     """SoftHSM2's module, if it is installed."""
     return next((Path(place) for place in _PLACES if Path(place).exists()), None)
+
+
+def offered(workspace: str | Path) -> dict[str, Any]:
+    """A token in a workspace as the options of the `pkcs11` collector; none where SoftHSM2 is not installed."""
+    if find() is None or not shutil.which("softhsm2-util"):
+        return {}
+    token = make_token(Path(workspace).resolve() / "demo-token")
+    os.environ.update(token.environment())
+    return {"modules": [token.module], "pin": token.pin}
 
 
 def make_token(folder: Path, *, key_pem: Path | None = None, certificate_der: bytes | None = None) -> Token:

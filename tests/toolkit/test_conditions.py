@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit import correlation
-from toolkit.conditions import FIELDS, All, Any_, Columns, Not, Test, fields_of, frame_of, moment, parse
+from toolkit.conditions import FIELDS, All, Any_, Columns, Not, Sure, Test, fields_of, frame_of, moment, parse
 from toolkit.errors import PolicyError
 from toolkit.tables import Builder, Inventory
 
@@ -25,7 +26,7 @@ VALUES = {
 OPS = {
     "size_bits": [(op, 2048) for op in ("==", "!=", "<", "<=", ">", ">=")]
     + [("in", (1024, 4096)), ("not_in", (2048,))],
-    "algorithm": [("==", "rsa"), ("!=", "rsa"), ("in", ("ec", "rsa")), ("not_in", ("ec",))],
+    "algorithm": [("==", "rsa"), ("!=", "rsa"), ("in", ("ec", "rsa")), ("not_in", ("ec",)), ("like", ("r*", "?x"))],
     "holds_secret": [("is_true", None), ("is_false", None)],
     "in_use_since": [
         ("older_than_days", 0),
@@ -33,7 +34,7 @@ OPS = {
         ("before", moment(date(2026, 1, 1))),
         ("after", AS_OF),
     ],
-    "functions": [("contains", ("sign", "decrypt"))],
+    "functions": [("contains", ("sign", "decrypt")), ("only", ("encrypt", "decrypt")), ("like", ("*crypt",))],
 }
 Test.__test__ = False  # a name that pytest would collect
 
@@ -74,6 +75,7 @@ def naive(condition, row):
 def naive_test(op, value, wanted):
     """One operator on one known value."""
     fold = value.casefold() if isinstance(value, str) else value
+    members = value if isinstance(value, list) else [value]
     since = AS_OF - moment(value) if isinstance(value, date) else None
     return {
         "==": lambda: fold == wanted,
@@ -91,6 +93,8 @@ def naive_test(op, value, wanted):
         "before": lambda: moment(value) < wanted,
         "after": lambda: moment(value) >= wanted,
         "contains": lambda: any(member.casefold() in wanted for member in value),
+        "only": lambda: all(member.casefold() in wanted for member in value),
+        "like": lambda: any(fnmatchcase(one.casefold(), glob) for one in members for glob in wanted),
     }[op]()
 
 
@@ -182,3 +186,14 @@ def test_an_empty_list_is_known_to_be_empty_and_an_unknown_one_is_not():
     frame = frame_of("key", [{"replicas": []}, {"replicas": ["arn:x"]}, {}])
     answer = Columns("key", frame, as_of=AS_OF).answer(parse({"field": "replicas", "op": "is_empty"}, subject="key"))
     assert ([True, False, False], [False, True, False]) == (answer.yes.tolist(), answer.no.tolist())
+
+
+@settings(max_examples=25, deadline=None)
+@given(conditions, frames)
+def test_sure_is_true_where_its_member_is_and_false_elsewhere(condition, data):
+    """Never unknown, and it names no field as missing; no TOML says it."""
+    assert [told is True for told in truth(condition, data)] == truth(Sure(condition), data)
+    assert {} == Columns("key", frame_of("key", data), as_of=AS_OF).missing(Sure(condition))
+    assert fields_of(condition) == fields_of(Sure(condition))
+    with pytest.raises(PolicyError):
+        parse({"sure": {"field": "size_bits", "op": "==", "value": 1}}, subject="key")

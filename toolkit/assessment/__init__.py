@@ -7,7 +7,8 @@ A subject of which nobody told whether it is in a pack's scope gets one finding 
 one a rule: it is INDETERMINATE until `scopes.toml` or a tag says so, and does not drown what is decided.
 
 Refuses to: pass what it cannot tell. An unknown value makes a verdict INDETERMINATE and `missing` names its field;
-what only a person can answer is ATTESTATION_REQUIRED, once an inventory.
+what only a person can answer is ATTESTATION_REQUIRED, once an inventory. A rule broken with leave, by an exception that
+a house recorded, stays a FAIL: `excepted` says which, until when and who approved it.
 
 >>> from datetime import UTC
 >>> from toolkit import registry
@@ -38,7 +39,7 @@ from toolkit.conditions import ALWAYS, Bits, Columns, fields_of, flags_of
 from toolkit.policies import Judged, Pack, Rule, judge
 from toolkit.terms import Severity, Topic, TrustMark, Verb, Verdict
 
-__all__ = ["SCOPE", "assess", "conflicts", "summary"]
+__all__ = ["SCOPE", "assess", "conflicts", "rules", "summary"]
 
 SCOPE: Final = "scope"
 """The rule of findings that say that nobody told whether a pack applies."""
@@ -64,16 +65,31 @@ def assess(
     return _Assessment(subjects, packs, as_of, wanted, each_rule).findings()
 
 
+def rules(packs: Sequence[Pack]) -> pd.DataFrame:
+    """One row a rule of the packs: where it is from, how that was checked, what it says."""
+    told = [(p.name, r.id, r.clause, r.mark, r.says, r.severity) for p in packs for r in p.rules]
+    return pd.DataFrame(told, columns=["pack", "rule", "clause", "mark", "says", "severity"])
+
+
 def summary(findings: pd.DataFrame) -> pd.DataFrame:
-    """One row a rule: how many subjects it gave each verdict; what fails most severely first."""
+    """One row a rule: how many subjects it gave each verdict, how many broke it with leave; worst failures first."""
     keys = ["pack", "rule", "severity", "is_draft", "says"]
     shown = [verdict.value for verdict in Verdict if verdict is not Verdict.NOT_APPLICABLE]
     counts = findings.groupby([*keys, "verdict"], observed=True, sort=False).size().unstack("verdict", fill_value=0)
     told = counts.reindex(columns=shown, fill_value=0).astype("Int64").rename_axis(columns=None).reset_index()
     order = ["FAIL", "WARN", "INDETERMINATE"]
+    told["excepted"] = _excepted_by_rule(findings, told)
     told["_failing"] = told["FAIL"] > 0
     told = told.sort_values(["_failing", "severity", *order], ascending=False, kind="stable")
-    return told[["pack", "rule", "severity", *shown, "is_draft", "says"]].reset_index(drop=True)
+    return told[["pack", "rule", "severity", *shown, "excepted", "is_draft", "says"]].reset_index(drop=True)
+
+
+def _excepted_by_rule(findings: pd.DataFrame, told: pd.DataFrame) -> pd.Series[int]:
+    """How many of a rule's verdicts are excepted."""
+    some = findings.loc[findings["excepted"].notna(), ["pack", "rule"]].astype(str)
+    counts = some.value_counts()
+    numbers = [int(counts.get(key, 0)) for key in zip(told["pack"].astype(str), told["rule"].astype(str), strict=True)]
+    return pd.Series(numbers, index=told.index, dtype="Int64")
 
 
 class _Assessment:
@@ -122,7 +138,23 @@ class _Assessment:
             return None
         missing = np.concatenate([self._missing(judged, rows, verdict) for verdict, rows in told])
         runs = [(verdict, len(rows)) for verdict, rows in told]
-        return Part(number, rule.subject, rows, runs, saw.codes()[rows], missing)
+        return Part(
+            number, rule.subject, rows, runs, saw.codes()[rows], missing, self._excepted(pack, rule, rows, runs)
+        )
+
+    def _excepted(
+        self, pack: Pack, rule: Rule, rows: NDArray[np.int32], runs: list[tuple[Verdict, int]]
+    ) -> NDArray[np.int16] | None:
+        """Which exception covers each row that breaks the rule; of several, the one that is recorded first."""
+        ours = [one for one in pack.exemptions if one.rule == rule.id and one.holds(self.as_of)]
+        if not ours:
+            return None
+        is_broken = np.repeat([verdict is rule.otherwise for verdict, _ in runs], [count for _, count in runs])
+        codes = np.full(len(rows), -1, np.int16)
+        for one in reversed(ours):
+            covered = self.columns[rule.subject].answer(one.covers).yes[rows] & is_broken
+            codes[covered] = self.found.excepted_code(str(one))
+        return codes
 
     def _gather(self, saw: Saw, parts: list[Part]) -> None:
         if parts:

@@ -33,6 +33,8 @@ class Part:
     verdicts: list[tuple[Verdict, int]]
     saw: NDArray[np.int32]
     missing: NDArray[np.int16]
+    excepted: NDArray[np.int16] | None = None
+    """Codes of what is excepted, -1 for nothing; None if nothing is."""
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class Found:
     saw_texts: list[pa.Array] = field(default_factory=list)
     saw_count: int = 0
     missing: dict[tuple[str, ...], int] = field(default_factory=lambda: {(): 0})
+    excepted: dict[str, int] = field(default_factory=dict)
 
     def add_texts(self, parts: Sequence[Part], count: int, texts: Callable[[NDArray[Any]], pa.Array]) -> None:
         """Take parts whose `saw` are codes of one set of `count` combinations; only those that occur are written."""
@@ -60,6 +63,10 @@ class Found:
     def missing_code(self, names: Iterable[str]) -> int:
         """The code of a list of missing fields."""
         return self.missing.setdefault(tuple(names), len(self.missing))
+
+    def excepted_code(self, told: str) -> int:
+        """The code of an exception."""
+        return self.excepted.setdefault(told, len(self.excepted))
 
     def frame(self, rules: list[tuple[Pack, Rule]], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         """The findings as the table `findings`, in the order of the rules."""
@@ -82,7 +89,16 @@ class Found:
         told["saw"] = _categorical(saw, pd.arrays.ArrowStringArray(pa.chunked_array([once.dictionary])))
         lists = pa.array([list(names) for names in self.missing], TEXTS)
         told["missing"] = _dictionary(_joined([part.missing for part in self.parts], np.int16), lists)
+        told["excepted"] = _categorical(self._excepted(sum(lengths)), list(self.excepted))
         return pd.DataFrame({column.name: told[column.name] for column in COLUMNS["findings"]}, copy=False)
+
+    def _excepted(self, count: int) -> NDArray[np.int16]:
+        codes, start = np.full(count, -1, np.int16), 0
+        for part in self.parts:
+            if part.excepted is not None:
+                codes[start : start + len(part.rows)] = part.excepted
+            start += len(part.rows)
+        return codes
 
     def _verdicts(self, kind: Any) -> pd.Categorical[Any]:
         runs = [(_CODES[verdict], count) for part in self.parts for verdict, count in part.verdicts]

@@ -18,6 +18,7 @@ import click
 
 from toolkit.cli import shown
 from toolkit.cli.attest import attest
+from toolkit.cli.house import house as house_commands
 from toolkit.cli.options import CODES, FAILED, FOUND, INCOMPLETE, SEVERITIES, STOPPED, TIMES, Command, utc
 from toolkit.cli.options import as_json as json_option
 from toolkit.cli.options import as_of as as_of_option
@@ -26,6 +27,8 @@ from toolkit.cli.validate import tell_quarantine, validate
 from toolkit.cli.weigh import explain, priorities, readiness, what_if
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from toolkit.tables import Inventory
 
 
@@ -49,7 +52,8 @@ class _Collectors(click.Group):
         if cmd_name not in registry.entries("collectors"):
             return None
         cls = registry.collector_class(cmd_name)
-        options = [_option(option) for option in config.options_of(cls).values()]
+        known = config.options_of(cls)
+        options = [_option(option, known) for option in known.values()]
         shared = [_strict_option(), _workspace_option(), _json_option()]
         says = (cls.__doc__ or "").split("\n\n")[0]
         return click.Command(cmd_name, params=[*options, *shared], callback=_collecting(cmd_name), help=says)
@@ -60,10 +64,12 @@ class _Collectors(click.Group):
             formatter.write_text(", ".join(self.list_commands(ctx)))
 
 
-def _option(option: Any) -> click.Option:
+def _option(option: Any, known: Collection[str]) -> click.Option:
     flag = "--" + option.name.replace("_", "-")
     if option.is_many:
-        return click.Option([flag.removesuffix("s") if flag.endswith("s") else flag, option.name], multiple=True)
+        # One of several is named in the singular, unless that is an option of its own (pin, pins).
+        named = flag if option.name.removesuffix("s") in known else flag.removesuffix("s")
+        return click.Option([named, option.name], multiple=True)
     if option.type is bool:
         return click.Option([f"{flag}/--no-{flag[2:]}"], default=option.default, show_default=True)
     kind = option.type if option.type in (int, float) else str
@@ -212,14 +218,22 @@ def compare(old: Any, new: Any, workspace: str, as_json: bool) -> None:
 @click.option(
     "--scopes", default=None, metavar="FILE", help="What is in scope of what; the workspace's scopes.toml if not given."
 )
-def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fail_on: str, strict: bool, show_all: bool, scopes: str | None) -> None:  # noqa: E501  # fmt: skip
-    """Judge the inventory by the policy packs (all that are in force, unless PACKS are named)."""
+@click.option("--house", default=None, metavar="FILE", help="Your own policy; the workspace's house.toml if not given.")
+def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fail_on: str, strict: bool, show_all: bool, scopes: str | None, house: str | None) -> None:  # noqa: E501  # fmt: skip
+    """Judge the inventory by the policy packs (all that are in force, unless PACKS are named).
+
+    What is broken by a recorded exception stays a FAIL, is told, and does not count for --fail-on.
+    """
     import toolkit as tk
 
     inv = tk.load(workspace, as_of=utc(as_of))
-    findings = tk.assess(inv, *packs, as_of=utc(as_of), scopes=scopes, workspace=workspace)
+    findings = tk.assess(inv, *packs, as_of=utc(as_of), scopes=scopes, house=house, workspace=workspace)
     shown.table(findings if show_all else tk.summary(findings), as_json)
-    if fail_on != "never" and bool(((findings["verdict"] == "FAIL") & (findings["severity"] >= fail_on)).any()):
+    excepted = findings["excepted"].notna()
+    if excepted.any():
+        click.echo(f"{int(excepted.sum()):,} findings are excepted, and do not count for --fail-on.", err=True)
+    failed = (findings["verdict"] == "FAIL") & ~excepted
+    if fail_on != "never" and bool((failed & (findings["severity"] >= fail_on)).any()):
         sys.exit(FOUND)
     _exit_for(inv, strict)
 
@@ -302,7 +316,7 @@ def _exit_for(inv: Inventory, strict: bool) -> None:
         sys.exit(INCOMPLETE)
 
 
-for _command in (attest, explain, priorities, readiness, validate, what_if):
+for _command in (attest, explain, house_commands, priorities, readiness, validate, what_if):
     main.add_command(_command)
 
 

@@ -1,7 +1,8 @@
 """The condition language of policy packs and risk weaknesses: a closed set, in three-valued logic, by column.
 
 A condition is a TOML table: `{field="size_bits", op=">=", value=2048}`, `{all=[…]}`, `{any=[…]}`, `{not={…}}`; a list
-means all of its members. An unknown value (NA) makes a test neither true nor false, and Kleene's strong logic carries
+means all of its members. `like` takes patterns with `*` and `?`; `only` is true of a list all of whose members are
+among the given ones. An unknown value (NA) makes a test neither true nor false, and Kleene's strong logic carries
 that upward, so what is unknown never passes and never fails by accident. Text compares without regard to case.
 
 Refuses to: evaluate code, guess a type, or take a field or an operator it does not know.
@@ -34,6 +35,7 @@ from toolkit.conditions._form import (
     Condition,
     Not,
     Scalar,
+    Sure,
     Test,
     fields_of,
     leaves,
@@ -42,6 +44,6 @@ from toolkit.conditions._form import (
 )
 
 __all__ = [
-    "ALWAYS", "FIELDS", "All", "Answer", "Any_", "Bits", "Columns", "Condition", "Flags", "Not", "Scalar", "Test",
-    "fields_of", "flags_of", "frame_of", "leaves", "moment", "parse",
+    "ALWAYS", "FIELDS", "All", "Answer", "Any_", "Bits", "Columns", "Condition", "Flags", "Not", "Scalar", "Sure",
+    "Test", "fields_of", "flags_of", "frame_of", "leaves", "moment", "parse",
 ]  # fmt: skip

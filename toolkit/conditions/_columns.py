@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from fnmatch import translate
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from toolkit.conditions._fields import ALWAYS_OPS, FIELDS, FLAG, NUMBER, SCOPES, TEXT, TEXTS, TIME
-from toolkit.conditions._form import All, Condition, Not, Test, moment
+from toolkit.conditions._form import All, Condition, Not, Sure, Test, moment
 from toolkit.errors import PolicyError
 
 Flags = NDArray[np.bool_]
@@ -68,7 +70,7 @@ class Columns:
 
     def __init__(self, subject: str, frame: pd.DataFrame, *, as_of: datetime) -> None:
         self.subject, self.frame, self.as_of = subject, frame, as_of
-        self._answers: dict[Test, Answer] = {}
+        self._answers: dict[Test | Sure, Answer] = {}
         self._codes: dict[str, tuple[NDArray[Any], list[Any]]] = {}
         self._known: dict[str, Bits] = {}
 
@@ -84,6 +86,12 @@ class Columns:
         if isinstance(condition, Not):
             inner = self.answer(condition.member)
             return Answer(inner.no_bits, inner.yes_bits, len(self))
+        if isinstance(condition, Sure):
+            # All rules of a class ask for it.
+            if condition not in self._answers:
+                sure = self.answer(condition.member).yes_bits
+                self._answers[condition] = Answer(sure, ~sure, len(self))
+            return self._answers[condition]
         is_all = isinstance(condition, All)
         full, none = np.full(-(-len(self) // 8), 0xFF, np.uint8), np.zeros(-(-len(self) // 8), np.uint8)
         yes, no = (full, none) if is_all else (none, full)
@@ -108,7 +116,7 @@ class Columns:
             if rows.any():
                 found[condition.field] = found[condition.field] | rows if condition.field in found else rows
             return
-        for member in (condition.member,) if isinstance(condition, Not) else condition.members:
+        for member in (condition.member,) if isinstance(condition, Not | Sure) else condition.members:
             self._gather(member, rows, found)
 
     def codes(self, field: str) -> tuple[NDArray[Any], list[Any]]:
@@ -145,8 +153,11 @@ class Columns:
         return np.packbits(is_wanted[codes])
 
     def _ask_text(self, test: Test) -> tuple[Bits, Bits]:
-        wanted = {test.value} if isinstance(test.value, str) else set(test.value)  # type: ignore[arg-type]
         known = self.known(test.field)
+        if test.op == "like":
+            true = self._among(test.field, _globs(test.value))
+            return true, ~true & known
+        wanted = {test.value} if isinstance(test.value, str) else set(test.value)  # type: ignore[arg-type]
         true = self._among(test.field, lambda value: value.casefold() in wanted)
         return (~true & known, true) if test.op in ("!=", "not_in") else (true, ~true & known)
 
@@ -155,7 +166,13 @@ class Columns:
             true = self._among(test.field, lambda value: not len(value))
             return true, ~true & self.known(test.field)
         wanted: set[Any] = set(test.value)  # type: ignore[arg-type]
-        true = self._among(test.field, lambda value: not wanted.isdisjoint(map(str.casefold, value)))
+        is_like = _globs(test.value)
+        asked: dict[str, Callable[[Any], bool]] = {
+            "contains": lambda value: not wanted.isdisjoint(map(str.casefold, value)),
+            "only": lambda value: wanted.issuperset(map(str.casefold, value)),
+            "like": lambda value: any(map(is_like, value)),
+        }
+        true = self._among(test.field, asked[test.op])
         return true, ~true & self.known(test.field)
 
     def _ask_scopes(self, test: Test) -> tuple[Bits, Bits]:
@@ -182,6 +199,12 @@ class Columns:
         if test.op == "older_than_days":
             return times < now - np.timedelta64(span)
         return (times >= now) & (times <= now + np.timedelta64(span))
+
+
+def _globs(patterns: Any) -> Callable[[str], bool]:
+    """Whether a text is like one of some patterns with `*`, `?` and `[…]`, whatever its case."""
+    matches = re.compile("|".join(map(translate, patterns))).match
+    return lambda text: matches(text.casefold()) is not None
 
 
 def _stamp(value: datetime) -> np.datetime64:

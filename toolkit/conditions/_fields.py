@@ -21,7 +21,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         " has_rotation is_orphan is_exposed is_in_code is_in_head is_ca_key is_trust_anchor is_public"
         " is_cross_account mixes_duties",
         time="in_use_since expires_at certified_until last_rotated_at last_used_at next_rotation_at destruction_at",
-        texts="functions collectors environments aliases replicas tags access_flags wrapped_by",
+        texts="functions collectors held_by environments aliases replicas tags access_flags wrapped_by",
         scopes="scopes",
     ),
     "certificate": _fields(
@@ -69,11 +69,11 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
 """What a condition may ask of each subject: field name to kind; the columns of `toolkit.correlation.subjects`."""
 
 OPS: Final[dict[str, dict[str, str]]] = {
-    TEXT: {"==": "text", "!=": "text", "in": "texts", "not_in": "texts"},
+    TEXT: {"==": "text", "!=": "text", "in": "texts", "not_in": "texts", "like": "texts"},
     NUMBER: {**dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), "number"), "in": "numbers", "not_in": "numbers"},
     FLAG: {"is_true": "nothing", "is_false": "nothing"},
     TIME: {"older_than_days": "number", "within_days": "number", "before": "time", "after": "time"},
-    TEXTS: {"contains": "texts", "is_empty": "nothing"},
+    TEXTS: {"contains": "texts", "only": "texts", "like": "texts", "is_empty": "nothing"},
     SCOPES: {"within": "texts"},
 }
 """Operators by kind of field, and the value that each takes."""

@@ -43,7 +43,17 @@ class Not:
     member: Condition
 
 
-Condition = Test | All | Any_ | Not
+@dataclass(frozen=True, slots=True)
+class Sure:
+    """True if the member is true, else false: where it is unknown, somebody else says so (`toolkit.house`).
+
+    No TOML says it: a rule that asked in this way would take "unknown" for "does not apply".
+    """
+
+    member: Condition
+
+
+Condition = Test | All | Any_ | Not | Sure
 ALWAYS: Final = All()
 
 
@@ -116,5 +126,5 @@ def leaves(condition: Condition) -> Iterator[Test]:
     if isinstance(condition, Test):
         yield condition
     else:
-        for member in (condition.member,) if isinstance(condition, Not) else condition.members:
+        for member in (condition.member,) if isinstance(condition, Not | Sure) else condition.members:
             yield from leaves(member)

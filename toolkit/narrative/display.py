@@ -97,6 +97,11 @@ def lines(parts: Sequence[Safe]) -> Safe:
     return Safe("<br>".join(part for part in parts if part))
 
 
+def with_leave(excepted: object) -> Safe:
+    """The exception by which a rule is broken, if there is one: marked, so that nobody takes it for a pass."""
+    return NOTHING if is_unknown(excepted) else spaced([chip("excepted"), text(excepted, most=220)])
+
+
 def spaced(parts: Sequence[Safe]) -> Safe:
     """Several cells in one, side by side."""
     return Safe(" ".join(part for part in parts if part))

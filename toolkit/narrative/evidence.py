@@ -8,14 +8,15 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Final
 
+from toolkit import house as policy
 from toolkit import policies, registry
 from toolkit.errors import ConfigError
 from toolkit.narrative.display import Safe, Table, chip, lines, spaced, text, word
 from toolkit.narrative.words import how_many
 from toolkit.tables import RUN_TABLES, Inventory
-from toolkit.terms import PackStatus
 
 MIME: Final = "application/vnd.keyatlas.evidence+json"
 """What the last cell of a report shows; `toolkit.reporting` (its PROOF) calls a notebook without it unfinished."""
@@ -52,14 +53,23 @@ class Evidence:
         return {MIME: self.facts, "text/html": self.table._repr_html_(), "text/plain": repr(self.table)}
 
 
-def evidence(inv: Inventory, *names: str, as_of: datetime) -> Evidence:
-    """What the report rests on; `names` are the packs that were asked for, none means all in force."""
-    packs = [_pack(name) for name in names or registry.entries("policies")]
+def evidence(
+    inv: Inventory, *names: str, as_of: datetime, house: str | Path | None = None, workspace: str | Path | None = None
+) -> Evidence:
+    """What the report rests on; `names` are the packs that were asked for, none means all in force.
+
+    `house` and `workspace` say whose own policy was judged by, as in `tk.assess`.
+    """
+    paths = {name: registry.entry("policies", name).path for name in names or registry.entries("policies")}
+    chosen = policies.choose(
+        paths, named=bool(names), own=policy.find(house, workspace), asked=house is not None
+    )  # fmt: skip
+    paths[policies.HOUSE] = policy.find(house, workspace) or policy.EXAMPLE
     facts: dict[str, object] = {
         "as_of": as_of.isoformat(),
         "runs": dict(inv.runs),
         "rows": {table: len(inv.table(table)) for table in RUN_TABLES},
-        "packs": [pack for pack in packs if names or pack["status"] != PackStatus.DRAFT.value],
+        "packs": [_pack(pack, paths[pack.name]) for pack in chosen],
         "versions": {name: _version(name) for name in _VERSIONS},
         # Only who runs the notebook knows its bytes; a notebook cannot see its own file.
         "notebook_sha256": os.environ.get("KEYATLAS_NOTEBOOK_SHA256"),
@@ -67,9 +77,7 @@ def evidence(inv: Inventory, *names: str, as_of: datetime) -> Evidence:
     return Evidence(facts, _table(inv, facts, as_of))
 
 
-def _pack(name: str) -> dict[str, object]:
-    path = registry.entry("policies", name).path
-    pack = policies.load(path)
+def _pack(pack: policies.Pack, path: Path) -> dict[str, object]:
     return {
         "name": pack.name,
         "issuer": pack.issuer,

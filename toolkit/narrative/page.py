@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from toolkit.narrative.display import NOTHING, Safe, Table, chip, day, lines, place, strong, text, word
+from toolkit.narrative.display import NOTHING, Safe, Table, chip, day, lines, place, strong, text, with_leave, word
 from toolkit.narrative.words import how_many, is_are, kind_of, listed, records
 
 _MOST: Final = 30
@@ -116,7 +116,7 @@ def _says(sentence: str) -> Callable[[pd.DataFrame], str]:
 
 
 def _rule(row: Any) -> Safe:
-    return lines([text(f"{row.pack}: {row.rule}"), text(row.says, most=180)])
+    return lines([text(f"{row.pack}: {row.rule}"), text(row.says, most=180), with_leave(row.excepted)])
 
 
 def _clause(row: Any) -> Safe:
@@ -182,7 +182,7 @@ _SECTIONS: Final = {
             "Saw": lambda row: text(row.saw, most=120),
         },
         _broken,
-        ("verdict", "severity", "pack", "rule", "clause", "mark"),
+        ("verdict", "severity", "pack", "rule", "clause", "mark", "excepted"),
         "No rule of the packs applies to it.",
     ),
     "access": _Section(

@@ -21,6 +21,7 @@ from toolkit.narrative.display import (
     strong,
     text,
     uid,
+    with_leave,
     word,
 )
 from toolkit.narrative.words import how_many, is_are, kind_of, listed, records
@@ -189,9 +190,17 @@ def _by_rule(findings: pd.DataFrame) -> pd.DataFrame:
     names = [findings["pack"].astype(str), findings["rule"].astype(str)]
     counts = pd.crosstab(names, findings["verdict"].astype(str)).reindex(columns=list(_SHORT), fill_value=0)
     told = findings[facts].drop_duplicates(["pack", "rule"]).set_index(["pack", "rule"]).join(counts).reset_index()
+    told["excepted"] = _excepted(findings).reindex(pd.MultiIndex.from_frame(told[["pack", "rule"]])).to_numpy()
     told["_fails"] = told["FAIL"] > 0
     order = ["_fails", "severity", "FAIL", "WARN"]
     return told.sort_values([*order, "pack", "rule"], ascending=[False] * len(order) + [True, True])
+
+
+def _excepted(findings: pd.DataFrame) -> pd.Series[str]:
+    """By rule: how many verdicts are excepted, and by what."""
+    some = findings[findings["excepted"].notna()].astype({"pack": str, "rule": str, "excepted": str})
+    told = some.groupby(["pack", "rule"])["excepted"].agg(lambda texts: f"{len(texts):,} by {'; '.join(set(texts))}")
+    return told.astype(object)
 
 
 _Rows = tuple[tuple[str, ...], tuple[tuple[Safe, ...], ...], frozenset[str]]
@@ -218,7 +227,7 @@ def _broken(rules: pd.DataFrame) -> _Rows:
     rows = [
         (
             lines([word(row.pack), _draft(row.is_draft)]),
-            lines([text(row.rule), text(row.says, most=180), _clause(row.clause, row.mark)]),
+            lines([text(row.rule), text(row.says, most=180), _clause(row.clause, row.mark), with_leave(row.excepted)]),
             chip(row.severity),
             *(count(getattr(row, verdict)) for verdict in _SHORT),
         )

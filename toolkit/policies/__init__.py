@@ -30,6 +30,8 @@ A rule with a scope is judged for subjects told to be in it, NOT_APPLICABLE for 
 are days of UTC: a rule holds from the first moment of `effective_from` to the last of `effective_to`. An example may
 say on which day it is judged (`as_of = 2031-01-01`; else 2026-06-01).
 
+A file with a `[house]` table is an organisation's own policy, in the form of `toolkit.house`, and is the pack `house`.
+
 Refuses to: load a pack with an unknown field, operator or key, or one that breaks its own examples. A guideline and
 a draft never FAIL: what they would fail is a WARN.
 
@@ -41,14 +43,31 @@ a draft never FAIL: what they would fail is a WARN.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from toolkit import house
 from toolkit.errors import PolicyError
+from toolkit.policies._house import NAME as HOUSE
+from toolkit.policies._house import pack_of
 from toolkit.policies._parse import Example, Pack, Rule, parse
 from toolkit.policies._verdict import Judged, check_examples, judge
+from toolkit.terms import PackStatus
 
-__all__ = ["Example", "Judged", "Pack", "Rule", "check_examples", "judge", "load", "parse"]
+__all__ = [
+    "HOUSE",
+    "Example",
+    "Judged",
+    "Pack",
+    "Rule",
+    "check_examples",
+    "choose",
+    "judge",
+    "load",
+    "pack_of",
+    "parse",
+]
 
 
 def load(path: Path) -> Pack:
@@ -56,6 +75,7 @@ def load(path: Path) -> Pack:
 
     Raises:
         PolicyError: it cannot be read, breaks the pack format, or breaks one of its own examples.
+        ConfigError: the same, of an organisation's own policy.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -64,11 +84,28 @@ def load(path: Path) -> Pack:
     return _checked(text, path)
 
 
+def choose(paths: Mapping[str, Path], *, named: bool, own: Path | None = None, asked: bool = False) -> list[Pack]:
+    """The packs to judge by: those that are `named`, else of all those in force, as nothing else is ever a default.
+
+    `own` is an organisation's own policy, which stands in for the pack `house`. It is among the named ones if it is
+    called for there, or `asked` for itself.
+    """
+    chosen = dict(paths)
+    if own is not None and (asked or not named or HOUSE in chosen):
+        chosen[HOUSE] = own
+    packs = {name: load(path) for name, path in chosen.items()}
+    return [
+        pack for name, pack in packs.items() if named or pack.status is PackStatus.IN_FORCE or (asked and name == HOUSE)
+    ]
+
+
 @lru_cache(maxsize=256)
 def _checked(text: str, path: Path) -> Pack:
     """The same text is checked once a process."""
     try:
-        pack = parse(tomllib.loads(text), name=path.stem)
+        data = tomllib.loads(text)
+        is_house = "house" in data
+        pack = pack_of(house.loads(text, where=path.name)) if is_house else parse(data, name=path.stem)
     except tomllib.TOMLDecodeError as wrong:
         raise PolicyError(f"cannot read the policy pack {path}: {wrong}") from wrong
     check_examples(pack)

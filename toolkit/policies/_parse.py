@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from toolkit.conditions import FIELDS, All, Condition, Test, moment
 from toolkit.conditions import parse as parse_condition
 from toolkit.errors import PolicyError
+from toolkit.house import Exemption
 from toolkit.policies._topics import topic_of
 from toolkit.terms import Binding, PackStatus, Scope, Severity, Topic, TrustMark, Verb, Verdict
 
@@ -106,6 +107,8 @@ class Pack:
     url: str
     scope: tuple[str, ...]
     rules: tuple[Rule, ...]
+    exemptions: tuple[Exemption, ...] = ()
+    """Which subjects break a rule with leave, until when; only a house has them."""
 
 
 _PACK: Final = {"title", "issuer", "edition", "status", "binding", "url"}
@@ -138,7 +141,7 @@ def parse(data: Mapping[str, Any], *, name: str) -> Pack:
     rules = tuple(_rule({**handed_down, **table}, where, status, never_fails) for table in data["rules"])
     _unique([rule.id for rule in rules], where)
     scope = _scope(facts, where)
-    return Pack(name=name, status=status, binding=binding, scope=scope, rules=rules, **texts)
+    return Pack(name=name, status=status, binding=binding, scope=scope, rules=rules, exemptions=(), **texts)
 
 
 def _rule(table: Mapping[str, Any], where: str, status: PackStatus, never_fails: bool) -> Rule:

@@ -104,7 +104,7 @@ def _wrong_examples(pack: Pack, subject: str, as_of: datetime, rows: list[tuple[
     # One frame for all: making one a rule took the greater part of loading a pack.
     where = [f"pack {pack.name}, rule {rule.id}" for rule, _ in rows]
     columns = Columns(subject, frame_of(subject, [example.row for _, example in rows], where=where), as_of=as_of)
-    judged = {rule.id: judge(rule, columns).verdicts for rule, _ in rows}
+    judged = {id_: judge(rule, columns).verdicts for id_, rule in {rule.id: rule for rule, _ in rows}.items()}
     for number, (rule, example) in enumerate(rows):
         verdict = ORDER[judged[rule.id][number]]
         if verdict is not example.expected:

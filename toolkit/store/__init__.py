@@ -205,6 +205,11 @@ class Workspace:
         ours = {name: pc.filter(targets, pc.is_in(targets, value_set=places)) for name, targets in chosen.items()}
         return self._inventory(known, readings, {name: targets for name, targets in ours.items() if len(targets)})
 
+    def history(self) -> Iterator[tuple[datetime, Inventory]]:
+        """What was known after each run, oldest first."""
+        for run in sorted(self.runs(), key=lambda run: run.finished_at):
+            yield run.finished_at, self.load(run.finished_at)
+
     def load(self, as_of: datetime | None = None, *, include_quarantined: bool = False) -> Inventory:
         """What is known at a time (of all, if none is given): each target as its newest reading saw it.
 

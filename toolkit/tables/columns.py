@@ -237,9 +237,7 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("documented", TEXT, "The page that describes its format", "URL"),
         Column("facts", TEXTS, "What it says of itself that is no secret: account, host, user, issuer, expiry"),
         Column("key_uid", TEXT, "The key it is, if it is one"),
-        Column(
-            "credential_uid", TEXT, "The keeper's own credential, if it names itself: an AWS access key"
-        ),
+        Column("credential_uid", TEXT, "The keeper's own credential, if it names itself: an AWS access key"),
         Column("path", TEXT, "File in the repository or folder, the first that had it"),
         Column("line", INT, "Line, from 1"),
         Column("column", INT, "Column in characters, from 1"),
@@ -348,6 +346,7 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("is_draft", FLAG, "The clause is a draft's"),
         Column("saw", TEXT, "The values the rule saw", "JSON"),
         Column("missing", TEXTS, "The fields that were unknown"),
+        Column("excepted", TEXT, "By which recorded exception the rule is broken, until when, and who approved it"),
     ),
 }
 
