@@ -15,6 +15,7 @@ FUNCTIONS: Final[dict[str, tuple[int, tuple[Any, ...]]]] = {
     "C_Initialize": (0, (POINTER,)),
     "C_Finalize": (1, (POINTER,)),
     "C_GetTokenInfo": (6, (ULONG, POINTER)),
+    "C_GetMechanismList": (7, (ULONG, POINTER, POINTER)),
     "C_GetAttributeValue": (24, (ULONG, ULONG, POINTER, ULONG)),
     "C_FindObjectsInit": (26, (ULONG, POINTER, ULONG)),
     "C_FindObjects": (27, (ULONG, POINTER, ULONG, POINTER)),

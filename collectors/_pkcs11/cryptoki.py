@@ -1,9 +1,10 @@
-"""The two PKCS#11 calls that are made once an object, made directly: C_FindObjects and C_GetAttributeValue.
+"""The PKCS#11 calls that are made directly: C_FindObjects and C_GetAttributeValue, which are made once an object.
 
 python-pkcs11 loads the module, logs in and holds the session; but it asks four times an object (two calls to make the
 Python object, two to size and fetch), and a module answers each with file or network traffic. Here it is one call with
-room for every value; `tests/benchmarks/pkcs11_token.py` has all three ways side by side. python-pkcs11 also
-lacks the session counts of CK_TOKEN_INFO. A wrong answer of the module can harm this child process only.
+room for every value; `tests/benchmarks/pkcs11_token.py` has all three ways side by side. python-pkcs11 also lacks the
+session counts of CK_TOKEN_INFO, and believes that a list of mechanisms is as long as announced. A wrong answer of the
+module can harm this child process only.
 
 Refuses to: call anything but reading calls; no other function pointer is taken from a module.
 """
@@ -41,6 +42,7 @@ _NUMBERS: Final = frozenset(
 _NUMBER: Final = ctypes.sizeof(ULONG)
 _MOST: Final = 1 << 20
 _BATCH: Final = 1000
+_MECHANISMS: Final = 1 << 16
 # How many sorts of objects are kept in mind at once.
 REMEMBERED: Final = 4096
 # Objects asked before the first answer is looked at, and for how long at the most.
@@ -102,6 +104,23 @@ class Reader:
         counts = {"sessions": info.sessions, "max_sessions": info.max_sessions or _UNAVAILABLE}
         # CK_UNAVAILABLE_INFORMATION is the largest number; opencryptoki also gives the one below it.
         return {name: count if count < 1 << 63 else None for name, count in counts.items()}
+
+    def mechanisms(self, slot: int) -> list[int]:
+        """The numbers of a slot's mechanisms.
+
+        python-pkcs11 takes as many as the module named first, though it may give fewer (p11-kit does): the rest would
+        be what lay in this process's memory.
+
+        Raises:
+            Failed: the module does not tell.
+        """
+        count = ULONG()
+        self._check("C_GetMechanismList", slot, None, ctypes.addressof(count))
+        most = min(count.value, _MECHANISMS)
+        found = (ULONG * (most or 1))()
+        count.value = most
+        self._check("C_GetMechanismList", slot, found, ctypes.addressof(count))
+        return found[: min(count.value, most)]
 
     def handles(self, session: int) -> Iterator[int]:
         """All objects of a session, each once: a listing that gives nothing new has ended, whatever it says.

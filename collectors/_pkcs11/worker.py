@@ -151,7 +151,7 @@ def _objects(library: Any, request: Fact) -> Iterator[Fact | str]:
             if all(request[name] in (None, facts[name]) for name in ("label", "serial", "slot")):
                 reader = Reader(library)
                 yield {"token": {**facts, **_of_library(library), **reader.session_counts(slot.slot_id)}}
-                yield from _mechanisms(slot)
+                yield from _mechanisms(reader, slot.slot_id)
                 yield from _read(reader, token, request)
                 return
     yield {"failed": "the token is not there any more"}
@@ -173,11 +173,11 @@ def _of_library(library: Any) -> Fact:
     }
 
 
-def _mechanisms(slot: Any) -> Iterator[Fact]:
+def _mechanisms(reader: Reader, slot: int) -> Iterator[Fact]:
     try:
-        yield {"mechanisms": sorted(numbered("CKM", int(number), MECHANISMS) for number in slot.get_mechanisms())}
-    except PKCS11Error as failure:
-        yield {"refused": "mechanisms", "code": error_code(failure), "objects": 1}
+        yield {"mechanisms": sorted({numbered("CKM", number, MECHANISMS) for number in reader.mechanisms(slot)})}
+    except Failed as failure:
+        yield {"refused": "mechanisms", "code": named(failure.code), "objects": 1}
 
 
 def _read(reader: Reader, token: Any, request: Fact) -> Iterator[Fact | str]:
