@@ -34,13 +34,14 @@ class _Seen:
     """A key object, and what finds its other half.
 
     Its row is made at once, while the module is busy with the next, as it will be if nothing else on the token changes
-    it; save that of a private key which does not tell its public half.
+    it. That of a private key which does not tell its public half is made from `fields` when the half is seen.
     """
 
     row: Key | None
-    fields: dict[str, Any]
     id: str | None
     names: tuple[str, ...]
+    fields: dict[str, Any]
+    beside: PublicFacts | None = None
 
 
 class TokenRows:
@@ -52,6 +53,10 @@ class TokenRows:
         self._token: dict[str, Any] = {}
         self._kinds: list[Kind] = []
         self._keys: list[_Seen] = []
+        self._privates: list[_Seen] = []
+        self._waiting: dict[tuple[str | None, str], list[_Seen]] = {}
+        self._ids: set[tuple[KeyType, str]] = set()
+        self._shared: set[tuple[KeyType, str | None]] = set()
         self._certificates: list[Row] = []
         self._publics: dict[tuple[str, str], dict[str, PublicFacts]] = {}
         self._places: dict[str, int] = {}
@@ -140,9 +145,19 @@ class TokenRows:
             fields |= dates
         if id_ is not None:
             fields["shares_id"] = False
+            bears = kind.key_type, id_
+            (self._shared if bears in self._ids else self._ids).add(bears)
         if kind.key_type is KeyType.PUBLIC_KEY:
             fields["is_orphan"] = False
-        self._keys.append(_Seen(Key(**fields) if is_known else None, {} if is_known else fields, id_, names))
+        seen = _Seen(Key(**fields) if is_known else None, id_, names, {} if is_known else fields)
+        self._keys.append(seen)
+        if kind.key_type is KeyType.PRIVATE_KEY:
+            self._privates.append(seen)
+        if not is_known and any((id_, name) in self._publics for name in names):
+            self._meet(seen)
+        elif not is_known:
+            for name in names:
+                self._waiting.setdefault((id_, name), []).append(seen)
         return gaps
 
     def _dates(self, kind: Kind, found: Found, locator: str) -> tuple[dict[str, Any], list[Gap]]:
@@ -161,8 +176,8 @@ class TokenRows:
             return {"key_uid": keeper_uid(locator)}, (), True
         facts = facts_of(found)
         if facts is not None:
-            if found.get("ID") and kind.key_type is KeyType.PUBLIC_KEY:
-                self._publics.setdefault((found["ID"], facts.algorithm), {})[facts.key_uid] = facts
+            if kind.key_type is KeyType.PUBLIC_KEY:
+                self._public_half(found.get("ID"), facts)
             return _of_facts(facts), (facts.algorithm,), True
         # Without its public half an Edwards or Montgomery key does not tell which of two it is: PKCS#11's word stays.
         names = kind.algorithms
@@ -171,10 +186,18 @@ class TokenRows:
         told = {"key_uid": keeper_uid(locator), "algorithm": algorithm, "parameter": parameter, "size_bits": size}
         return told, names, kind.key_type is KeyType.PUBLIC_KEY
 
+    def _public_half(self, id_: str | None, facts: PublicFacts) -> None:
+        if id_:
+            self._publics.setdefault((id_, facts.algorithm), {})[facts.key_uid] = facts
+            # Once only: were a thousand keys to claim one id, the end would be soon enough.
+            for seen in self._waiting.pop((id_, facts.algorithm), ()):
+                if seen.row is None:
+                    self._meet(seen)
+
     def _certificate(self, found: Found) -> Iterator[Row]:
         facts = facts_of(found)
-        if facts is not None and found.get("ID"):
-            self._publics.setdefault((found["ID"], facts.algorithm), {})[facts.key_uid] = facts
+        if facts is not None:
+            self._public_half(found.get("ID"), facts)
         der, label = bytes.fromhex(found.get("VALUE") or ""), _text(found.get("LABEL"))
         locator = self._locator(found, label, "cert")
         for row in material_rows(der, **self._where, locator=locator, name="object.der"):
@@ -188,16 +211,18 @@ class TokenRows:
         if self._token:
             certificates = sum(isinstance(row, Certificate) for row in self._certificates)
             yield token_row(self._target, self._token, len(self._keys), certificates, self._others)
-        keys = [(seen.row or self._met(seen), seen.id, seen.names) for seen in self._keys]
-        privates = [(row, id_, names) for row, id_, names in keys if row.key_type is KeyType.PRIVATE_KEY]
-        held = {row.key_uid for row, _, _ in privates}
-        held_ids = {(id_, name) for _, id_, names in privates for name in names}
-        counts = Counter([(row.key_type, id_) for row, id_, _ in keys if id_])
-        shared = {seen for seen, count in counts.items() if count > 1}
-        for row, id_, names in keys:
-            if shared and (row.key_type, id_) in shared:
+        for seen in self._privates:
+            if seen.fields:
+                self._meet(seen)
+        held = {seen.row.key_uid for seen in self._privates if seen.row}
+        held_ids = {(seen.id, name) for seen in self._privates for name in seen.names}
+        for seen in self._keys:
+            row = seen.row
+            assert row is not None
+            if self._shared and (row.key_type, seen.id) in self._shared:
                 row = replace(row, shares_id=True)
-            if row.is_orphan is False and row.key_uid not in held and not any((id_, n) in held_ids for n in names):
+            is_alone = row.is_orphan is False and row.key_uid not in held
+            if is_alone and not any((seen.id, name) in held_ids for name in seen.names):
                 row = replace(row, is_orphan=True if self._is_whole else None)
             yield row
         for other in self._certificates:
@@ -206,15 +231,19 @@ class TokenRows:
                 other = replace(other, is_orphan=is_orphan)
             yield other
 
-    def _met(self, seen: _Seen) -> Key:
-        """A private key's row, with the identity of the one public key or certificate that bears its CKA_ID."""
+    def _meet(self, seen: _Seen) -> None:
+        """Give a private key the identity of the one public key or certificate that bears its CKA_ID."""
         beside = [facts for name in seen.names for facts in self._publics.get((seen.id or "", name), {}).values()]
+        only = beside[0] if len(beside) == 1 else None
+        if only is not None and only == seen.beside:
+            return
         # CKA_ID need not be unique: where two keys claim one, a private key has no identity from it.
         why = "several public keys bear its CKA_ID" if beside else "nothing on the token tells its public half"
         told, why = {}, f"identity: the token's name for it, as {why}"
-        if len(beside) == 1:
-            told, why = _of_facts(beside[0]), "identity: from the public key or certificate of the same CKA_ID"
-        return Key(**{**seen.fields, **told, "reasons": (*seen.fields["reasons"], why)})
+        if only is not None:
+            told, why = _of_facts(only), "identity: from the public key or certificate of the same CKA_ID"
+        seen.row = Key(**{**seen.fields, **told, "reasons": (*seen.fields["reasons"], why)})
+        seen.beside = only
 
 
 def _of_facts(facts: PublicFacts) -> dict[str, Any]:
