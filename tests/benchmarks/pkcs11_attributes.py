@@ -18,7 +18,7 @@ MAKERS = {
     "opencryptoki": "opencryptoki",
 }  # fmt: skip
 COLUMNS = ("module", "class", "objects", "asked", "with a value", "empty", "refused", "owed by PKCS#11 and refused")
-SHORT = {"CKR_ATTRIBUTE_TYPE_INVALID": "unknown", "CKR_ATTRIBUTE_SENSITIVE": "sensitive"}
+SHORT = {"CKR_ATTRIBUTE_TYPE_INVALID": "type invalid", "CKR_ATTRIBUTE_SENSITIVE": "sensitive"}
 Counts = dict[str, dict[str, Counter[str]]]
 
 
