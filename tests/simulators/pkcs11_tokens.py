@@ -88,7 +88,9 @@ def _until(there: Path) -> None:
 @contextmanager
 def _beside(command: list[str], there: Path, **environment: str) -> Iterator[None]:
     """A server, from when its socket is there."""
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         _until(there)
         yield
