@@ -1,22 +1,21 @@
-"""Answers one PKCS#11 module's facts, a request at a time: JSON lines in, JSON lines out, never material.
+"""Answers one PKCS#11 module's facts, a request at a time: JSON lines in, lists of JSON out, never material.
 
 It runs as a child process, because a module may hang, crash or corrupt. One thread, so a module that is not safe
 between threads is safe here. Sessions are read-only.
 
-Refuses to: log in twice, or to a token that says its PIN count is low; to leave a core dump, which would hold the PIN.
+Refuses to: log in twice, or to a token that says its PIN count is low.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
-import struct
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Final
 
 import pkcs11
@@ -32,19 +31,10 @@ from pkcs11.exceptions import (
     UserPinNotInitialized,
 )
 
-from collectors._pkcs11.cryptoki import FATAL, Failed, Question, Reader, initialise, named
-from collectors._pkcs11.flags import FLAGS
-from collectors._pkcs11.names import (
-    ASKED,
-    CLASSES,
-    DATES,
-    KEY_TYPES,
-    MECHANISMS,
-    MORE,
-    OWED,
-    error_code,
-    numbered,
-)
+from collectors._pkcs11.asking import Asking
+from collectors._pkcs11.beginning import Failed
+from collectors._pkcs11.cryptoki import MOMENT, Begun, Reader, named
+from collectors._pkcs11.names import MECHANISMS, error_code, numbered
 
 Fact = dict[str, Any]
 _RISKY: Final = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED
@@ -56,19 +46,9 @@ _PIN_REFUSED: Final[dict[type[Exception], str]] = {
     PinExpired: "the PIN has expired",
     UserPinNotInitialized: "the token has no user PIN yet",
 }
-_GONE: Final = 0x082  # CKR_OBJECT_HANDLE_INVALID: destroyed by somebody since it was listed
-_NUMBERS: Final = {
-    "CLASS": ("CKO", CLASSES), "KEY_TYPE": ("CKK", KEY_TYPES), "KEY_GEN_MECHANISM": ("CKM", MECHANISMS),
-}  # fmt: skip
-# CK_BBOOL: any byte but zero is true, however many a module gives; an empty value tells nothing.
-_LETTERS: Final = {b"": "-", b"\0": "0", b"\1": "1", **{bytes(n): "0" for n in range(2, 16)}}
-_FLAGS: Final = frozenset(FLAGS)
-_SEQUENCE: Final = b"\x30"
 # SoftHSM2 cannot tell of a token while another process logs in to it: a second look, a moment later.
 _AGAIN: Final = (0, 0.3)
 _TOGETHER: Final = 64
-_MOMENT: Final = 0.02
-_ULONG: Final = struct.Struct("@L")
 
 
 class _Answers:
@@ -76,33 +56,30 @@ class _Answers:
 
     def __init__(self, pipe: int) -> None:
         self._pipe, self._since = pipe, time.monotonic()
-        self._waiting: list[bytes] = []
+        self._waiting: list[str] = []
 
-    def give(self, fact: Fact) -> None:
-        """Send it, at the latest with the next that comes after a moment."""
-        self._waiting.append(json.dumps(fact).encode())
-        if len(self._waiting) > _TOGETHER or time.monotonic() - self._since > _MOMENT:
+    def give(self, fact: Fact | str) -> None:
+        """Send it, which may be JSON already, at the latest with the next that comes after a moment."""
+        self._waiting.append(fact if isinstance(fact, str) else json.dumps(fact))
+        if len(self._waiting) > _TOGETHER or time.monotonic() - self._since > MOMENT:
             self.flush()
 
     def flush(self) -> None:
         """Send all."""
-        whole = memoryview(b"\n".join([*self._waiting, b""]))
+        whole = memoryview(f"[{','.join(self._waiting)}]\n".encode())
         while whole:
             whole = whole[os.write(self._pipe, whole) :]
         self._waiting, self._since = [], time.monotonic()
 
 
-def main() -> None:
-    """Answer requests until standard input ends."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # What a module prints must not be taken for an answer: facts go out on a private copy of standard output.
-    answers = _Answers(os.dup(1))
-    os.dup2(2, 1)
+def main(first: str, pipe: int, begun: bool | Failed) -> None:
+    """Answer the first request and all others, until standard input ends; `begun` is what came of beginning."""
+    answers = _Answers(pipe)
     library = None
-    for line in sys.stdin:
+    for line in chain([first], sys.stdin):
         request = json.loads(line)
         try:
-            library = library or _loaded(request)
+            library = library or _loaded(request["module"], begun)
             for fact in _tokens(library) if request["ask"] == "tokens" else _objects(library, request):
                 answers.give(fact)
         except Failed as failure:
@@ -122,14 +99,10 @@ def main() -> None:
     os._exit(0)
 
 
-def _loaded(request: Fact) -> Any:
-    if "parameters" not in request:
-        return pkcs11.lib(request["module"])
-    initialise(request["module"], request["parameters"])
-    from pkcs11 import _pkcs11
-
-    # Without its constructor, which would initialise the module once more.
-    return _pkcs11.lib.__new__(_pkcs11.lib, request["module"])  # type: ignore[call-arg]  # a Cython class takes it there
+def _loaded(module: str, begun: bool | Failed) -> Any:
+    if isinstance(begun, Failed):
+        raise begun
+    return Begun(module) if begun else pkcs11.lib(module)
 
 
 def _tokens(library: Any) -> Iterator[Fact]:
@@ -171,14 +144,14 @@ def _version(parts: tuple[int, int]) -> str:
     return ".".join(map(str, parts))
 
 
-def _objects(library: Any, request: Fact) -> Iterator[Fact]:
+def _objects(library: Any, request: Fact) -> Iterator[Fact | str]:
     for pause in _AGAIN:
         time.sleep(pause)
         for slot, token, facts in _present(library):
             if all(request[name] in (None, facts[name]) for name in ("label", "serial", "slot")):
-                reader = Reader(library, request["module"])
+                reader = Reader(library)
                 yield {"token": {**facts, **_of_library(library), **reader.session_counts(slot.slot_id)}}
-                yield from _mechanisms(slot)
+                yield from _mechanisms(reader, slot.slot_id)
                 yield from _read(reader, token, request)
                 return
     yield {"failed": "the token is not there any more"}
@@ -200,23 +173,21 @@ def _of_library(library: Any) -> Fact:
     }
 
 
-def _mechanisms(slot: Any) -> Iterator[Fact]:
+def _mechanisms(reader: Reader, slot: int) -> Iterator[Fact]:
     try:
-        yield {"mechanisms": sorted(numbered("CKM", int(number), MECHANISMS) for number in slot.get_mechanisms())}
-    except PKCS11Error as failure:
-        yield {"refused": "mechanisms", "code": error_code(failure), "objects": 1}
+        yield {"mechanisms": sorted({numbered("CKM", number, MECHANISMS) for number in reader.mechanisms(slot)})}
+    except Failed as failure:
+        yield {"refused": "mechanisms", "code": named(failure.code), "objects": 1}
 
 
-def _read(reader: Reader, token: Any, request: Fact) -> Iterator[Fact]:
+def _read(reader: Reader, token: Any, request: Fact) -> Iterator[Fact | str]:
     told, session = _session(token, request)
     if told is not None:
         yield told
     refused: Counter[tuple[str, str]] = Counter()
-    asking = _Asking(reader, session.handle, refused)
-    for handle in reader.handles(session.handle):
-        found = asking.object(handle)
-        if found is not None:
-            yield {"object": found}
+    asking = Asking(reader, session.handle, refused)
+    for facts in asking.objects(reader.handles(session.handle)):
+        yield from facts
     for (name, code), count in sorted(refused.items()):
         yield {"refused": f"CKA_{name}", "code": code, "objects": count}
     # All was read: a session that will not close takes nothing from it.
@@ -247,97 +218,3 @@ def _session(token: Any, request: Fact) -> tuple[Fact | None, Any]:
     except PKCS11Error as wrong:
         why = _PIN_REFUSED.get(type(wrong), f"the login failed with {error_code(wrong)}")
         return {"login": "refused", "why": why}, token.open()
-
-
-class _Asking:
-    """One session's objects, each asked with as few calls as the module allows."""
-
-    def __init__(self, reader: Reader, session: int, refused: Counter[tuple[str, str]]) -> None:
-        self._reader, self._session, self._refused = reader, session, refused
-        self._all = self._question(ASKED)
-        self._undated = self._question({name: n for name, n in ASKED.items() if name not in DATES})
-        self._more = {kind: self._question(names) for kind, names in MORE.items()}
-        self._why: dict[tuple[str, str], str] = {}
-
-    def _question(self, names: dict[str, int]) -> Question:
-        return self._reader.question(self._session, names)
-
-    def object(self, handle: int) -> Fact | None:
-        """What the module tells of an object; None where it is gone since it was listed."""
-        values = self._answer(handle)
-        if values is None:
-            return None
-        found: Fact = {name: value.hex() for name, value in values.items() if name not in _FLAGS}
-        found["FLAGS"] = "".join([_LETTERS.get(values.get(name, b""), "1") for name in FLAGS])
-        for name, (kind, names) in _NUMBERS.items():
-            found[name] = _number(kind, values.get(name), names)
-        if "ALLOWED_MECHANISMS" in found:
-            found["ALLOWED_MECHANISMS"] = _mechanism_names(values["ALLOWED_MECHANISMS"])
-        kind_of = found["CLASS"] or "", found["KEY_TYPE"]
-        more = self._more.get(kind_of) or self._more.get((kind_of[0], None))
-        if more is not None:
-            rest = self._rest(more, handle)
-            # A module that calls a secret key a certificate does not get its value out with us.
-            is_fit = kind_of[0] != "CKO_CERTIFICATE" or rest.get("VALUE", b"")[:1] == _SEQUENCE
-            found |= {name: value.hex() for name, value in rest.items() if is_fit}
-        self._owed(handle, kind_of[0], values if found["CLASS"] else {})
-        return found
-
-    def _answer(self, handle: int) -> dict[str, bytes] | None:
-        """All attributes in one call; SoftHSM 2.6 answers CKR_GENERAL_ERROR where a private object has dates."""
-        for question in (self._all, self._undated):
-            try:
-                return question.ask(handle)
-            except Failed as failure:
-                if failure.code == _GONE:
-                    return None
-                if failure.code in FATAL:
-                    raise
-        return self._one_by_one(handle)
-
-    def _one_by_one(self, handle: int) -> dict[str, bytes]:
-        values = {}
-        for name in ASKED:
-            try:
-                values[name] = self._all.one(handle, name)
-            except Failed as failure:
-                if failure.code in FATAL:
-                    raise
-        return values
-
-    def _rest(self, question: Question, handle: int) -> dict[str, bytes]:
-        try:
-            return question.ask(handle)
-        except Failed as failure:
-            if failure.code in FATAL:
-                raise
-            self._refused["VALUE", named(failure.code)] += 1
-            return {}
-
-    def _owed(self, handle: int, kind: str, values: dict[str, bytes]) -> None:
-        """Count what the class has and the module does not give; why, is asked once a class."""
-        for name in OWED.get(kind, ()):
-            if name not in values:
-                if (kind, name) not in self._why:
-                    self._why[kind, name] = self._reason(handle, name)
-                self._refused[name, self._why[kind, name]] += 1
-
-    def _reason(self, handle: int, name: str) -> str:
-        try:
-            self._all.one(handle, name)
-        except Failed as failure:
-            return named(failure.code)
-        return "given alone, not in a list"
-
-
-def _number(kind: str, value: bytes | None, names: dict[int, str]) -> str | None:
-    if value is None or len(value) != _ULONG.size:
-        return None
-    number: int = _ULONG.unpack(value)[0]
-    # CK_UNAVAILABLE_INFORMATION: a key that was not generated there has no generation mechanism.
-    return None if number == (1 << 8 * _ULONG.size) - 1 else numbered(kind, number, names)
-
-
-def _mechanism_names(value: bytes) -> list[str]:
-    whole = value[: len(value) - len(value) % _ULONG.size]
-    return [numbered("CKM", number, MECHANISMS) for (number,) in _ULONG.iter_unpack(whole)]

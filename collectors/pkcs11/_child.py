@@ -23,6 +23,8 @@ from toolkit.errors import SourceBroken, SourceError, SourceUnreachable
 Fact = dict[str, Any]
 _HOUSE: Final = str(Path(__file__).resolve().parents[2])
 _GOODBYE: Final = 2
+# Of what a child says at a time: one that never ends its line must not fill our memory.
+_LONGEST: Final = 1 << 28
 
 
 class Child:
@@ -35,7 +37,7 @@ class Child:
         self.module = module
         self._always: Fact = {"module": module} | ({} if parameters is None else {"parameters": parameters})
         # -P: no folder of ours comes first on the path, where `pkcs11` would be the collector.
-        command = [sys.executable, "-P", "-m", "collectors._pkcs11"]
+        command = [sys.executable, "-P", "-c", "from collectors._pkcs11.start import start; start()"]
         path = os.pathsep.join(filter(None, [_HOUSE, os.environ.get("PYTHONPATH")]))
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         # A session of its own: what a module starts beside itself goes with it.
@@ -63,18 +65,21 @@ class Child:
         """
         for line in self._lines():
             try:
-                fact: object = json.loads(line)
-            except ValueError:
-                fact = None
-            if not isinstance(fact, dict):
-                raise SourceBroken(f"{self.module} garbled its process", advice="check the module")
-            if "end" in fact:
-                return
-            yield fact
+                facts: object = json.loads(line)
+            except (ValueError, RecursionError):
+                facts = None
+            if not isinstance(facts, list):
+                raise self._garbled()
+            for fact in facts:
+                if not isinstance(fact, dict):
+                    raise self._garbled()
+                if "end" in fact:
+                    return
+                yield fact
 
     def _lines(self) -> Iterator[bytes]:
         assert self._process.stdout is not None
-        pipe, rest = self._process.stdout.fileno(), b""
+        pipe, parts, length = self._process.stdout.fileno(), [b""], 0
         while True:
             # Counted from when it was asked, so that children which hang side by side cost the silence of one.
             left = self._heard + self._silence - time.monotonic()
@@ -85,8 +90,18 @@ class Child:
             if not piece:
                 # A crash may have cut the last line short: it is not parsed.
                 raise self._ended()
-            *lines, rest = (rest + piece).split(b"\n")
+            length += len(piece)
+            if b"\n" not in piece and length <= _LONGEST:
+                parts.append(piece)
+                continue
+            *lines, rest = b"".join([*parts, piece]).split(b"\n")
+            parts, length = [rest], len(rest)
+            if length > _LONGEST:
+                raise self._garbled()
             yield from lines
+
+    def _garbled(self) -> SourceError:
+        return SourceBroken(f"{self.module} garbled its process", advice="check the module")
 
     def _silent(self) -> SourceError:
         advice = "check the device; for a slow one raise silence_seconds"

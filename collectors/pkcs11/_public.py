@@ -54,7 +54,9 @@ def facts_of(found: Found) -> PublicFacts | None:
             return _rsa(found["PUBLIC_EXPONENT"], found["MODULUS"])
         if kind in PARAMETER_SETS:
             return _post_quantum(kind, found)
-        key = _numbers(kind, found) or public_of_spki(_bytes(found, "PUBLIC_KEY_INFO"))
+        key = _numbers(kind, found)
+        if key is None and found.get("PUBLIC_KEY_INFO"):
+            key = public_of_spki(_bytes(found, "PUBLIC_KEY_INFO"))
         return None if key is None else public_facts(key)
     except (ValueError, TypeError, KeyError, LookupError, UnsupportedAlgorithm, SourceBroken):
         return None

@@ -6,64 +6,42 @@ Refuses to: say that a half is missing where not all was seen.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
 
 from collectors._material import rows as material_rows
-from collectors._pkcs11.flags import FLAGS
+from collectors.pkcs11._kinds import Kind
 from collectors.pkcs11._public import PARAMETER_SETS, Found, curve_name, curve_of, facts_of, parameter_number
-from collectors.pkcs11._purpose import USAGE, purpose, state
 from collectors.pkcs11._token import is_hardware, token_row
 from toolkit.errors import SourceBroken, SourceError
 from toolkit.identity import PublicFacts, keeper_uid
 from toolkit.model import Certificate, Gap, Key, Row, Target
-from toolkit.terms import GapScope, GapStatus, KeyFunction, KeyType, Origin, Protection
+from toolkit.terms import GapScope, GapStatus, KeyType
 
-_KINDS: Final = {
-    "CKO_PRIVATE_KEY": (KeyType.PRIVATE_KEY, "private"),
-    "CKO_PUBLIC_KEY": (KeyType.PUBLIC_KEY, "public"),
-    "CKO_SECRET_KEY": (KeyType.SECRET_KEY, "secret-key"),
-    "CKO_OTP_KEY": (KeyType.SECRET_KEY, "otp-key"),
-}
-# They bear a key type, and are no key.
-_NO_KEYS: Final = frozenset({"CKO_DOMAIN_PARAMETERS", "CKO_DATA", "CKO_PROFILE", "CKO_MECHANISM"})
 # A label may be as long as its maker likes; a row need not.
 _LONGEST: Final = 500
-# PKCS#11 key types to canonical algorithm, parameter and size in bits.
-_SYMMETRIC: Final[dict[str, tuple[str, str | None, int | None]]] = {
-    "CKK_AES": ("AES", None, None), "CKK_AES_XTS": ("AES", None, None), "CKK_DES3": ("TDEA", "3TDEA", 168),
-    "CKK_DES2": ("TDEA", "2TDEA", 112), "CKK_DES": ("DES", None, 56), "CKK_CHACHA20": ("ChaCha20", None, 256),
-    "CKK_GENERIC_SECRET": ("generic-secret", None, None), "CKK_CAMELLIA": ("Camellia", None, None),
-    "CKK_RC4": ("RC4", None, None),
-}  # fmt: skip
-_ALGORITHMS: Final[dict[str, tuple[str, ...]]] = {
-    "CKK_RSA": ("RSA",), "CKK_DSA": ("DSA",), "CKK_DH": ("DH",), "CKK_X9_42_DH": ("DH",), "CKK_EC": ("EC",),
-    "CKK_EC_EDWARDS": ("Ed25519", "Ed448"), "CKK_EC_MONTGOMERY": ("X25519", "X448"), "CKK_ML_KEM": ("ML-KEM",),
-    "CKK_ML_DSA": ("ML-DSA",), "CKK_SLH_DSA": ("SLH-DSA",),
-}  # fmt: skip
-# Boolean attributes: those with a column of their own, and those that are told in `detail`.
-_TOLD: Final = (
-    "PRIVATE", "TRUSTED", "WRAP_WITH_TRUSTED", "ALWAYS_AUTHENTICATE", "MODIFIABLE", "COPYABLE", "DESTROYABLE",
-    "ENCAPSULATE", "DECAPSULATE", "SIGN_RECOVER", "VERIFY_RECOVER",
-)  # fmt: skip
-
-_UNTOLD: Final = "-" * len(FLAGS)
+# What needs no escape in a URI (RFC 3986, 2.3), as most labels do: seen faster than escaped.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 
 
 @dataclass(slots=True)
 class _Seen:
-    """A key object: its row's fields so far, and what finds its other half."""
+    """A key object, and what finds its other half.
 
-    fields: dict[str, Any]
-    key_type: KeyType
+    Its row is made at once, while the module is busy with the next, as it will be if nothing else on the token changes
+    it. That of a private key which does not tell its public half is made from `fields` when the half is seen.
+    """
+
+    row: Key | None
     id: str | None
     names: tuple[str, ...]
-    is_known: bool
+    fields: dict[str, Any]
+    beside: PublicFacts | None = None
 
 
 class TokenRows:
@@ -73,10 +51,15 @@ class TokenRows:
         self._target, self._now = target, now or datetime.now(UTC)
         self._where = {"collector": "pkcs11", "target": target.locator}
         self._token: dict[str, Any] = {}
+        self._kinds: list[Kind] = []
         self._keys: list[_Seen] = []
+        self._privates: list[_Seen] = []
+        self._waiting: dict[tuple[str | None, str], list[_Seen]] = {}
+        self._ids: set[tuple[KeyType, str]] = set()
+        self._shared: set[tuple[KeyType, str | None]] = set()
         self._certificates: list[Row] = []
         self._publics: dict[tuple[str, str], dict[str, PublicFacts]] = {}
-        self._places: Counter[str] = Counter()
+        self._places: dict[str, int] = {}
         self._others: Counter[str] = Counter()
         self._is_whole = False
 
@@ -90,7 +73,7 @@ class TokenRows:
                     advice = "check the module and its token"
                     raise SourceBroken(f"the module answered {fact['failed']}: the rest is not seen", advice=advice)
                 logged_in |= fact.get("login") in ("made", "not-needed")
-                yield from self._taken(fact)
+                yield from self._object(fact) if "object" in fact else self._taken(fact)
         except SourceError as ended:
             failure = ended
         self._is_whole = failure is None and logged_in
@@ -99,8 +82,8 @@ class TokenRows:
             raise failure
 
     def _taken(self, fact: dict[str, Any]) -> Iterator[Row]:
-        if "object" in fact:
-            yield from self._object(fact["object"])
+        if "kind" in fact:
+            self._kinds.append(self._kind(fact["kind"]))
         elif "token" in fact:
             self._token = fact["token"]
         elif "mechanisms" in fact:
@@ -122,132 +105,145 @@ class TokenRows:
         locator = locator or self._target.locator
         return Gap(**self._where, locator=locator, scope=scope, status=status, reason=reason, **more)
 
-    def _object(self, found: Found) -> Iterator[Row]:
-        kind = found.get("CLASS")
-        if kind == "CKO_CERTIFICATE":
-            yield from self._certificate(found)
-        elif kind in _KINDS or (found.get("KEY_TYPE") and kind not in _NO_KEYS):
-            yield from self._key(found)
-        else:
-            self._others[kind or "no class"] += 1
-            if kind == "CKO_DATA":
-                reason = "a data object: it is there, its value is never read"
-                locator = self._locator(found, "data")
-                yield self._gap(GapScope.OBJECT, GapStatus.NOT_APPLICABLE, reason, locator=locator)
+    def _kind(self, found: Found) -> Kind:
+        return Kind(found, where=self._where, is_hardware=is_hardware(self._token), now=self._now)
 
-    def _locator(self, found: Found, kind: str) -> str:
-        label, id_ = _text(found.get("LABEL")), (found.get("ID") or "")[: 2 * _LONGEST]
-        parts = ["id=%" + bytes.fromhex(id_).hex("%").upper()] if id_ else []
-        parts += [f"object={quote(label)}"] if label else []
-        locator = ";".join([self._target.locator, *parts, f"type={kind}"])
-        self._places[locator] += 1
+    def _object(self, fact: dict[str, Any]) -> Iterable[Row]:
+        own: Found = fact["object"]
+        kind = self._kinds[fact["kind"]] if "kind" in fact else self._kind(own)
+        found = {**kind.found, **own}
+        if kind.is_key:
+            return self._key(kind, found)
+        if kind.object_class == "CKO_CERTIFICATE":
+            return self._certificate(found)
+        self._others[kind.object_class or "no class"] += 1
+        if kind.object_class != "CKO_DATA":
+            return ()
+        reason = "a data object: it is there, its value is never read"
+        locator = self._locator(found, _text(found.get("LABEL")), "data")
+        return (self._gap(GapScope.OBJECT, GapStatus.NOT_APPLICABLE, reason, locator=locator),)
+
+    def _locator(self, found: Found, label: str | None, kind: str) -> str:
+        locator = self._target.locator
+        if id_ := found.get("ID"):
+            locator += ";id=%" + bytes.fromhex(id_[: 2 * _LONGEST]).hex("%").upper()
+        if label:
+            locator += ";object=" + (label if _PLAIN(label) else quote(label))
+        locator += ";type=" + kind
         # Two objects may share id and label; the token lists them in a stable order.
-        return locator if self._places[locator] == 1 else f"{locator}#{self._places[locator]}"
+        count = self._places[locator] = self._places.get(locator, 0) + 1
+        return locator if count == 1 else f"{locator}#{count}"
 
-    def _key(self, found: Found) -> Iterator[Gap]:
-        key_type, kind = _KINDS.get(found["CLASS"] or "", (KeyType.UNKNOWN, "key"))
-        locator = self._locator(found, kind)
+    def _key(self, kind: Kind, found: Found) -> Iterable[Gap]:
+        label, id_ = _text(found.get("LABEL")), found.get("ID") or None
+        locator = self._locator(found, label, kind.name)
+        identity, names, is_known = self._identity(kind, found, locator)
+        fields = {**kind.fields, **identity, "locator": locator, "label": label, "detail": _detail(found, kind)}
+        gaps: Iterable[Gap] = ()
+        if found.get("START_DATE") or found.get("END_DATE"):
+            dates, gaps = self._dates(kind, found, locator)
+            fields |= dates
+        if id_ is not None:
+            fields["shares_id"] = False
+            bears = kind.key_type, id_
+            (self._shared if bears in self._ids else self._ids).add(bears)
+        if kind.key_type is KeyType.PUBLIC_KEY:
+            fields["is_orphan"] = False
+        seen = _Seen(Key(**fields) if is_known else None, id_, names, {} if is_known else fields)
+        self._keys.append(seen)
+        if kind.key_type is KeyType.PRIVATE_KEY:
+            self._privates.append(seen)
+        if not is_known and any((id_, name) in self._publics for name in names):
+            self._meet(seen)
+        elif not is_known:
+            for name in names:
+                self._waiting.setdefault((id_, name), []).append(seen)
+        return gaps
+
+    def _dates(self, kind: Kind, found: Found, locator: str) -> tuple[dict[str, Any], list[Gap]]:
         days = {name: _day(found.get(name)) for name in ("START_DATE", "END_DATE")}
-        for name, day in days.items():
-            if found.get(name) and day is None and bytes.fromhex(found[name]).strip(b"\0 "):
-                reason = "it is not a date"
-                yield self._gap(GapScope.FIELD, GapStatus.MALFORMED, reason, locator=locator, field=f"CKA_{name}")
-        pattern = found.get("FLAGS") or _UNTOLD
-        flags, functions = _flags(pattern)
-        told_purpose, why = purpose(key_type, functions)
-        told_state, why_state = state(key_type, functions, days["START_DATE"], days["END_DATE"], now=self._now)
-        identity, names, is_known = self._identity(found, key_type, locator)
+        told_state, reasons = kind.state(days["START_DATE"], days["END_DATE"])
         fields = {
-            **self._where, **identity, "locator": locator, "key_type": key_type, "label": _text(found.get("LABEL")),
-            "format": "PKCS#11 object", "functions": functions, "purpose": told_purpose, "state": told_state,
-            "origin": {True: Origin.GENERATED, False: Origin.IMPORTED, None: None}[flags["LOCAL"]],
-            "activated_at": days["START_DATE"], "expires_at": days["END_DATE"], "detail": _detail(found, pattern),
-            "reasons": [why, why_state],
+            "activated_at": days["START_DATE"], "expires_at": days["END_DATE"], "state": told_state, "reasons": reasons,
         }  # fmt: skip
-        if key_type is not KeyType.PUBLIC_KEY:
-            fields |= self._custody(flags)
-        self._keys.append(_Seen(fields, key_type, found.get("ID") or None, names, is_known))
+        wrong = [name for name, day in days.items() if day is None and _bytes(found.get(name)).strip(b"\0 ")]
+        gap = {"locator": locator, "reason": "it is not a date"}
+        return fields, [self._gap(GapScope.FIELD, GapStatus.MALFORMED, **gap, field=f"CKA_{name}") for name in wrong]
 
-    def _custody(self, flags: dict[str, bool | None]) -> dict[str, Any]:
-        return {
-            "protected": True,
-            "protection": Protection.HARDWARE if is_hardware(self._token) else Protection.TOKEN,
-            "is_exposed": False,  # who reads it has the PIN; that it may leave is another question
-            "extractable": flags["EXTRACTABLE"],
-            "sensitive": flags["SENSITIVE"],
-            "never_extractable": flags["NEVER_EXTRACTABLE"],
-            "always_sensitive": flags["ALWAYS_SENSITIVE"],
-            "needs_login": flags["PRIVATE"],
-        }
-
-    def _identity(self, found: Found, key_type: KeyType, locator: str) -> tuple[dict[str, Any], tuple[str, ...], bool]:
+    def _identity(self, kind: Kind, found: Found, locator: str) -> tuple[dict[str, Any], tuple[str, ...], bool]:
         """The key's uid and algorithm; the algorithms its other half may have; whether the uid is final."""
-        kind = found.get("KEY_TYPE")
-        uid = keeper_uid(locator)
-        if key_type not in (KeyType.PRIVATE_KEY, KeyType.PUBLIC_KEY):
-            # SHA_1_HMAC, SHA256_HMAC …: one algorithm, the hash is in the mechanism.
-            name, parameter, size_bits = _SYMMETRIC.get(kind or "", (kind, None, None))
-            name = "HMAC" if kind and kind.endswith("_HMAC") else name
-            length = int.from_bytes(bytes.fromhex(found.get("VALUE_LEN") or ""), "little")
-            size_bits = size_bits or 8 * length or None
-            return {"key_uid": uid, "algorithm": name, "parameter": parameter, "size_bits": size_bits}, (), True
+        if kind.is_symmetric:
+            return {"key_uid": keeper_uid(locator)}, (), True
         facts = facts_of(found)
         if facts is not None:
-            if found.get("ID") and key_type is KeyType.PUBLIC_KEY:
-                self._publics.setdefault((found["ID"], facts.algorithm), {})[facts.key_uid] = facts
+            if kind.key_type is KeyType.PUBLIC_KEY:
+                self._public_half(found.get("ID"), facts)
             return _of_facts(facts), (facts.algorithm,), True
         # Without its public half an Edwards or Montgomery key does not tell which of two it is: PKCS#11's word stays.
-        names = _ALGORITHMS.get(kind or "", ())
-        parameter, size = _shape(kind, found)
-        algorithm = names[0] if len(names) == 1 else kind
-        told = {"key_uid": uid, "algorithm": algorithm, "parameter": parameter, "size_bits": size}
-        return told, names, key_type is KeyType.PUBLIC_KEY
+        names = kind.algorithms
+        parameter, size = _shape(found.get("KEY_TYPE"), found)
+        algorithm = names[0] if len(names) == 1 else found.get("KEY_TYPE")
+        told = {"key_uid": keeper_uid(locator), "algorithm": algorithm, "parameter": parameter, "size_bits": size}
+        return told, names, kind.key_type is KeyType.PUBLIC_KEY
+
+    def _public_half(self, id_: str | None, facts: PublicFacts) -> None:
+        if id_:
+            self._publics.setdefault((id_, facts.algorithm), {})[facts.key_uid] = facts
+            # Once only: were a thousand keys to claim one id, the end would be soon enough.
+            for seen in self._waiting.pop((id_, facts.algorithm), ()):
+                if seen.row is None:
+                    self._meet(seen)
 
     def _certificate(self, found: Found) -> Iterator[Row]:
         facts = facts_of(found)
-        if facts is not None and found.get("ID"):
-            self._publics.setdefault((found["ID"], facts.algorithm), {})[facts.key_uid] = facts
-        der = bytes.fromhex(found.get("VALUE") or "")
-        for row in material_rows(der, **self._where, locator=self._locator(found, "cert"), name="object.der"):
+        if facts is not None:
+            self._public_half(found.get("ID"), facts)
+        der, label = bytes.fromhex(found.get("VALUE") or ""), _text(found.get("LABEL"))
+        locator = self._locator(found, label, "cert")
+        for row in material_rows(der, **self._where, locator=locator, name="object.der"):
             if isinstance(row, Gap):
                 yield row
             else:
-                self._certificates.append(replace(row, label=_text(found.get("LABEL"))))
+                self._certificates.append(replace(row, label=label))
 
     def _all(self) -> Iterator[Row]:
         """Token, keys and certificates, each now told of the others."""
         if self._token:
             certificates = sum(isinstance(row, Certificate) for row in self._certificates)
             yield token_row(self._target, self._token, len(self._keys), certificates, self._others)
-        for seen in self._keys:
-            if not seen.is_known:
+        for seen in self._privates:
+            if seen.fields:
                 self._meet(seen)
-        held = {seen.fields["key_uid"] for seen in self._keys if seen.key_type is KeyType.PRIVATE_KEY}
-        held_ids = {(seen.id, n) for seen in self._keys if seen.key_type is KeyType.PRIVATE_KEY for n in seen.names}
-        ids = Counter((seen.key_type, seen.id) for seen in self._keys if seen.id)
+        held = {seen.row.key_uid for seen in self._privates if seen.row}
+        held_ids = {(seen.id, name) for seen in self._privates for name in seen.names}
         for seen in self._keys:
-            shared = ids[seen.key_type, seen.id] > 1 if seen.id else None
-            orphan = None
-            if seen.key_type is KeyType.PUBLIC_KEY:
-                beside = seen.fields["key_uid"] in held or any((seen.id, name) in held_ids for name in seen.names)
-                orphan = False if beside else (True if self._is_whole else None)
-            reasons = tuple(seen.fields.pop("reasons"))
-            yield Key(**seen.fields, shares_id=shared, is_orphan=orphan, reasons=reasons)
-        for row in self._certificates:
-            if isinstance(row, Certificate):
-                row = replace(row, is_orphan=False if row.key_uid in held else (True if self._is_whole else None))
+            row = seen.row
+            assert row is not None
+            if self._shared and (row.key_type, seen.id) in self._shared:
+                row = replace(row, shares_id=True)
+            is_alone = row.is_orphan is False and row.key_uid not in held
+            if is_alone and not any((seen.id, name) in held_ids for name in seen.names):
+                row = replace(row, is_orphan=True if self._is_whole else None)
             yield row
+        for other in self._certificates:
+            if isinstance(other, Certificate):
+                is_orphan = False if other.key_uid in held else (True if self._is_whole else None)
+                other = replace(other, is_orphan=is_orphan)
+            yield other
 
     def _meet(self, seen: _Seen) -> None:
         """Give a private key the identity of the one public key or certificate that bears its CKA_ID."""
         beside = [facts for name in seen.names for facts in self._publics.get((seen.id or "", name), {}).values()]
-        if len(beside) == 1:
-            seen.fields |= _of_facts(beside[0])
-            seen.fields["reasons"].append("identity: from the public key or certificate of the same CKA_ID")
-        else:
-            # CKA_ID need not be unique: where two keys claim one, a private key has no identity from it.
-            why = "several public keys bear its CKA_ID" if beside else "nothing on the token tells its public half"
-            seen.fields["reasons"].append(f"identity: the token's name for it, as {why}")
+        only = beside[0] if len(beside) == 1 else None
+        if only is not None and only == seen.beside:
+            return
+        # CKA_ID need not be unique: where two keys claim one, a private key has no identity from it.
+        why = "several public keys bear its CKA_ID" if beside else "nothing on the token tells its public half"
+        told, why = {}, f"identity: the token's name for it, as {why}"
+        if only is not None:
+            told, why = _of_facts(only), "identity: from the public key or certificate of the same CKA_ID"
+        seen.row = Key(**{**seen.fields, **told, "reasons": (*seen.fields["reasons"], why)})
+        seen.beside = only
 
 
 def _of_facts(facts: PublicFacts) -> dict[str, Any]:
@@ -268,18 +264,12 @@ def _shape(kind: str | None, found: Found) -> tuple[str | None, int | None]:
     return None, int(number, 16).bit_length() if number else None
 
 
-@cache
-def _flags(pattern: str) -> tuple[dict[str, bool | None], tuple[KeyFunction, ...] | None]:
-    """The boolean attributes, and what they let the key do; a token's objects share a few patterns of them."""
-    flags = {name: {"1": True, "0": False}.get(letter) for name, letter in zip(FLAGS, pattern, strict=True)}
-    if all(flags[name] is None for name in USAGE):
-        return flags, None
-    allowed = {function for name, function in USAGE.items() if flags[name]}
-    return flags, tuple(function for function in KeyFunction if function in allowed)
+def _bytes(value: str | None) -> bytes:
+    return bytes.fromhex(value or "")
 
 
 def _text(value: str | None) -> str | None:
-    text = bytes.fromhex(value or "").partition(b"\0")[0].decode(errors="replace")
+    text = _bytes(value).partition(b"\0")[0].decode(errors="replace")
     return (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…") or None
 
 
@@ -293,22 +283,11 @@ def _day(value: str | None) -> datetime | None:
         return None
 
 
-def _detail(found: Found, pattern: str) -> str:
-    """The remaining facts as JSON; what many objects share is written once, as hexadecimal needs no escape."""
-    shared = _shared_detail(pattern, found.get("KEY_GEN_MECHANISM"), found.get("KEY_TYPE"),
-                            tuple(found.get("ALLOWED_MECHANISMS") or ()))  # fmt: skip
+def _detail(found: Found, kind: Kind) -> str:
+    """The remaining facts as JSON; hexadecimal needs no escape."""
     own = [f'"{name.lower()}":"{found[name]}"' for name in ("CHECK_VALUE", "ID") if found.get(name)]
-    own += [f'"unique_id":{json.dumps(_text(found["UNIQUE_ID"]))}'] if found.get("UNIQUE_ID") else []
-    return "{" + ",".join([*own, *shared]) + "}"
-
-
-@cache
-def _shared_detail(
-    pattern: str, made_by: str | None, key_type: str | None, allowed: tuple[str, ...]
-) -> tuple[str, ...]:
-    flags, _ = _flags(pattern)
-    facts: dict[str, Any] = {name.lower(): flags[name] for name in _TOLD if flags[name] is not None}
-    facts |= {"key_gen_mechanism": made_by, "key_type": key_type, "allowed_mechanisms": allowed}
-    return tuple(
-        f"{json.dumps(name)}:{json.dumps(fact)}" for name, fact in sorted(facts.items()) if fact not in (None, ())
-    )
+    if found.get("UNIQUE_ID"):
+        own.append(f'"unique_id":{json.dumps(_text(found["UNIQUE_ID"]))}')
+    if found.get("ALLOWED_MECHANISMS"):
+        own.append(f'"allowed_mechanisms":{json.dumps(found["ALLOWED_MECHANISMS"])}')
+    return "{" + ",".join([*own, *kind.detail]) + "}"

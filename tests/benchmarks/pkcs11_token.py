@@ -3,12 +3,13 @@
 Makes a SoftHSM2 token (5,000 AES, 2,000 EC pairs, 500 RSA pairs) in a folder that is kept when it is named, then, in
 turns of one run: `pkcs11-tool --login -O`; our collector whole, child process, listing and rows included; python-pkcs11
 with `get_attributes` of the same attributes; and the bare calls through ctypes, one C_GetAttributeValue an object into
-room made before. Prints medians and their ratios.
+room made before. Prints medians of times, of processor time, and of each turn's ratio to pkcs11-tool.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import statistics
 import subprocess
@@ -102,26 +103,14 @@ def made(folder: Path, module: str) -> str:
     return pin
 
 
-def seconds(command: list[str], given: str = "") -> float:
-    """How long a program takes, its start included."""
+def measured(command: list[str], given: str = "", *, times_itself: bool = False) -> tuple[float, float]:
+    """Seconds a program takes, its start included unless it times itself, and seconds of processor time."""
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    started = time.perf_counter()
-    subprocess.run(
-        command, input=given, text=True, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env
-    )
-    return time.perf_counter() - started
-
-
-def ours(given: str) -> float:
-    """The collector alone, as its caller waits for it; what Python and its imports take is the caller's."""
-    timed = OURS.replace("TIMED", "import time; clock = time.perf_counter()").replace(
-        "TOLD", "print(time.perf_counter() - clock)"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    ran = subprocess.run(
-        [sys.executable, "-P", "-c", timed], input=given, text=True, check=True, capture_output=True, env=env
-    )
-    return float(ran.stdout)
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    ran = subprocess.run(command, input=given, text=True, check=True, capture_output=True, env=env)
+    taken, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return float(ran.stdout) if times_itself else taken, processor
 
 
 def main(folder: Path) -> None:
@@ -131,22 +120,33 @@ def main(folder: Path) -> None:
     module = str(softhsm.find())
     pin = made(folder, module)
     given, python = f"{module}\n{pin}", [sys.executable, "-P", "-c"]
+    # As its caller waits for it: what Python and its imports take is the caller's.
+    timed = OURS.replace("TIMED", "import time; clock = time.perf_counter()").replace(
+        "TOLD", "print(time.perf_counter() - clock)"
+    )
+    tool = ["pkcs11-tool", "--module", module, "--login", "--pin", pin, "-O"]
     runs = {
-        "pkcs11-tool --login -O": lambda: seconds(["pkcs11-tool", "--module", module, "--login", "--pin", pin, "-O"]),
-        "ours, rows and child included": lambda: ours(given),
-        "ours, as a program": lambda: seconds([*python, OURS.replace("TIMED", "").replace("TOLD", "")], given),
-        "python-pkcs11 get_attributes": lambda: seconds([*python, LIBRARY], given),
-        "bare C calls (ctypes)": lambda: seconds([*python, BARE], given),
+        "pkcs11-tool --login -O": lambda: measured(tool),
+        "ours, rows and child included": lambda: measured([*python, timed], given, times_itself=True),
+        "ours, as a program": lambda: measured([*python, OURS.replace("TIMED", "").replace("TOLD", "")], given),
+        "python-pkcs11 get_attributes": lambda: measured([*python, LIBRARY], given),
+        "bare C calls (ctypes)": lambda: measured([*python, BARE], given),
     }
-    taken = {name: [] for name in runs}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for _ in range(TIMES):
         for name, run in runs.items():
             taken[name].append(run())
-    medians = {name: statistics.median(times) for name, times in taken.items()}
-    tool, bare = medians["pkcs11-tool --login -O"], medians["bare C calls (ctypes)"]
-    for name, middle in medians.items():
-        spread = f"{min(taken[name]):.2f} to {max(taken[name]):.2f}"
-        print(f"{name:<32}{middle:6.2f} s ({spread})  {10000 / middle:7,.0f} objects/s  {tool / middle:5.2f} x pkcs11-tool  {middle / bare:5.2f} of bare")  # fmt: skip
+    seconds = {name: [wall for wall, _ in turns] for name, turns in taken.items()}
+    tools, bares = seconds["pkcs11-tool --login -O"], seconds["bare C calls (ctypes)"]
+    for name, walls in seconds.items():
+        middle, spread = statistics.median(walls), f"{min(walls):.2f} to {max(walls):.2f}"
+        processor = statistics.median(processor for _, processor in taken[name])
+        ratio = statistics.median(tool / wall for tool, wall in zip(tools, walls, strict=True))
+        to_bare = statistics.median(wall / bare for bare, wall in zip(bares, walls, strict=True))
+        print(
+            f"{name:<32}{middle:6.2f} s ({spread}), {processor:5.2f} s of processor  {10000 / middle:7,.0f} objects/s"
+            f"  {ratio:5.2f} x pkcs11-tool  {to_bare:5.2f} of bare"
+        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
  *   SHIM_LABEL  file: the token's label SHIM_SERIAL the token's serial number   SHIM_TWICE 1: each slot is there twice
  *   SHIM_REFUSE attribute:code, ... : the attribute is not given
  *   SHIM_LIE    of attributes, and CKR_OK: long, unavailable, none, untouched, stale (a length and no value)
- *               of listings: endless, many (a count above the room)
+ *               of listings: endless, many (a count above the room), fewer (mechanisms than announced)
  *   SHIM_KEY    from:to  a key type told as another        SHIM_CLASS from:to  an object class told as another
  *   SHIM_SET    number   CKA_PARAMETER_SET of all           SHIM_VALUE file     CKA_VALUE of all
  *   SHIM_TEXT   file     CKA_LABEL of all                   SHIM_PEEK  file     the process's environment and arguments
@@ -38,7 +38,7 @@ static const char *NAMES[] = {
     "C_VerifyFinal", "C_VerifyRecoverInit", "C_VerifyRecover", "C_DigestEncryptUpdate", "C_DecryptDigestUpdate",
     "C_SignEncryptUpdate", "C_DecryptVerifyUpdate", "C_GenerateKey", "C_GenerateKeyPair", "C_WrapKey", "C_UnwrapKey",
     "C_DeriveKey", "C_SeedRandom", "C_GenerateRandom", "C_GetFunctionStatus", "C_CancelFunction", "C_WaitForSlotEvent"};
-enum { GET_SLOTS = 4, TOKEN_INFO = 6, OPEN_SESSION = 12, LOGIN = 18, GET_ATTRIBUTES = 24, FIND = 27, COUNT = 68 };
+enum { GET_SLOTS = 4, TOKEN_INFO = 6, MECHANISMS = 7, OPEN_SESSION = 12, LOGIN = 18, GET_ATTRIBUTES = 24, FIND = 27, COUNT = 68 };
 
 static struct { unsigned char version[2]; Call call[COUNT]; } ours, *theirs;
 static int calls[COUNT], inside;
@@ -143,6 +143,7 @@ static U pass(int i, U a, U b, U c, U d, U e, U f, U g, U h) {
     else if (!code && !blind) code = theirs->call[i](a, b, c, d, e, f, g, h);
     if (!code && i == FIND && lie("endless") && !again) { firsts = *(U *)d < 64 ? *(U *)d : 64; memcpy(first, (void *)b, firsts * sizeof(U)); }
     if (!code && i == FIND && lie("many") && *(U *)d) *(U *)d += 5000;
+    if (!code && i == MECHANISMS && lie("fewer") && !b) *(U *)c += 4000;
     if (!code && i == TOKEN_INFO) {
         char label[64]; size_t length = file_of("SHIM_LABEL", label, sizeof label); const char *serial = getenv("SHIM_SERIAL");
         U *flags = (U *)(b + 96); *flags = (*flags | number("SHIM_FLAGS")) & ~number("SHIM_CLEAR");

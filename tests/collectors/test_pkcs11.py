@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,13 @@ OBJECT = {"CLASS": "CKO_SECRET_KEY", "ID": "01", "LABEL": b"odd".hex(), "KEY_TYP
 TARGET = Target(collector="pkcs11", locator="pkcs11:token=t;serial=1")
 
 
+_CURVE = ec.generate_private_key(ec.SECP256R1()).public_key()
+POINT = {
+    "EC_PARAMS": "06082a8648ce3d030107",
+    "EC_POINT": _CURVE.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint).hex(),
+}
+
+
 def told(*objects):
     """The rows made of such answers of the child."""
     return list(TokenRows(TARGET).rows([{"login": "made"}, *({"object": {**OBJECT, **found}} for found in objects)]))
@@ -150,6 +158,34 @@ def test_an_id_claimed_by_two_public_keys_identifies_no_private_key():
     assert one[0].key_uid == one[1].key_uid
     assert both[-1].key_uid.startswith("keeper:")
     assert len(both) == len({row.locator for row in both})
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_an_id_that_a_second_public_key_claims_later_identifies_nothing(order):
+    """Also where the private key's row was made with the first."""
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    second = {**POINT, "EC_POINT": other.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint).hex()}
+    public = {"CLASS": "CKO_PUBLIC_KEY", "KEY_TYPE": "CKK_EC"}
+    objects = [{**public, **POINT}, {**public, **second}, {"CLASS": "CKO_PRIVATE_KEY", "KEY_TYPE": "CKK_EC"}]
+    (private,) = [row for row in told(*(objects[n] for n in order)) if row.key_type is KeyType.PRIVATE_KEY]
+    assert private.key_uid.startswith("keeper:")
+    assert "several public keys bear its CKA_ID" in private.reasons[-1]
+
+
+@given(st.permutations(["public", "private", "its twin", "other id"]))
+@settings(max_examples=24, deadline=None)
+def test_the_order_in_which_a_token_lists_its_objects_changes_nothing(order):
+    """Rows are made as objects come, and hold what the last of them says: identity, orphans, a shared CKA_ID."""
+    objects = {
+        "public": {"CLASS": "CKO_PUBLIC_KEY", "KEY_TYPE": "CKK_EC", **POINT},
+        "private": {"CLASS": "CKO_PRIVATE_KEY", "KEY_TYPE": "CKK_EC"},
+        "its twin": {"CLASS": "CKO_PRIVATE_KEY", "KEY_TYPE": "CKK_EC", "LABEL": b"twin".hex()},
+        "other id": {"CLASS": "CKO_PUBLIC_KEY", "KEY_TYPE": "CKK_EC", "ID": "02", **POINT},
+    }
+    rows = {(row.key_type, row.locator): row for row in told(*(objects[name] for name in order))}
+    assert 1 == len({row.key_uid for row in rows.values()})
+    assert [True, True] == [row.shares_id for (kind, _), row in rows.items() if kind is KeyType.PRIVATE_KEY]
+    assert {False} == {row.is_orphan for (kind, _), row in rows.items() if kind is KeyType.PUBLIC_KEY}
 
 
 @settings(max_examples=50, deadline=None)

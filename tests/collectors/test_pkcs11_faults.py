@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections import Counter
 
 import pytest
@@ -221,6 +222,34 @@ def test_a_token_that_wants_no_login_gets_none(shim):
     shim.tell(clear="4")
     shim.read()
     assert 0 == Counter(name for name, _ in shim.calls())["C_Login"]
+
+
+def asked_for_login(shim):
+    """What the pack says of the token's login: its verdict and evidence, None where the rule does not apply."""
+    inv = tk.collect("pkcs11", modules=[shim.module], pin=shim.pin, silence_seconds=60, show_progress=False)
+    found = tk.assess(inv, "pkcs11_custody")
+    found = found[(found["rule"] == "asks-for-login") & (found["verdict"] != "NOT_APPLICABLE")]
+    assert set(inv.tokens["token_uid"]) >= set(found["subject_uid"])
+    return [str(verdict) for verdict in found["verdict"]]
+
+
+def test_a_token_with_keys_that_asks_for_no_login_is_found(shim):
+    """Without CKF_LOGIN_REQUIRED whoever reaches the module uses its keys; the same token with the flag is well."""
+    assert ["PASS"] == asked_for_login(shim)
+    shim.tell(clear="4")
+    assert ["FAIL"] == asked_for_login(shim)
+
+
+def test_a_token_without_keys_need_not_ask_for_a_login(shim, tool, tmp_path, monkeypatch):
+    """There is nothing to use: the rule is quiet."""
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "empty.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "empty.conf"))
+    pins = ["--so-pin", secrets.token_hex(6), "--pin", secrets.token_hex(6)]
+    tool("softhsm2-util", "--init-token", "--free", "--label", "empty", *pins)
+    shim.pin = None
+    shim.tell(clear="4")
+    assert [] == asked_for_login(shim)
 
 
 def test_two_modules_that_show_a_token_read_it_once(shim, shim_made):

@@ -41,6 +41,14 @@ def test_a_listing_that_lies_about_its_count_ends(shim, lie):
     assert whole == sorted({key.locator for key in keys(shim.read())})
 
 
+def test_mechanisms_that_were_announced_and_not_given_are_none(shim):
+    """Fewer than the module said there were: what lies in the memory behind them is no mechanism."""
+    (whole,) = [row for row in shim.read() if isinstance(row, Token)]
+    shim.tell(lie="fewer")
+    (token,) = [row for row in shim.read() if isinstance(row, Token)]
+    assert whole.mechanisms == token.mechanisms
+
+
 @pytest.mark.parametrize("text", [b"caf\xe9 \xff\xfe", b"label\0behind", "𝔘nicode <b>".encode(), b"x" * (1 << 20)])
 def test_a_label_may_be_anything(shim, tmp_path, text):
     """Latin-1, a zero, HTML and a megabyte: a short text in a row each, and no object is lost."""

@@ -175,6 +175,16 @@ def test_cells_are_escaped_cut_and_visible():
     assert "<wbr>" not in place("file:///" + "</b>/" * 40).partition('">')[0]
 
 
+def test_an_object_on_a_token_is_named_by_token_and_label():
+    """In people's words, escaped and visible like all; its whole URI is in `title`. Without a label its id tells it."""
+    uri = "pkcs11:token=%3Cb%3E%E2%80%AE;serial=1;manufacturer=M;model=V;id=%01%FF;object=tls;type=private"
+    assert f'title="{uri}"' in place(uri)
+    assert ">token &lt;b&gt;\\u202e, private tls<" in place(uri)
+    assert ">token t, secret-key id=%01%FF<" in place("pkcs11:token=t;serial=1;id=%01%FF;type=secret-key")
+    assert ">token t<" in place("pkcs11:token=t;serial=1")
+    assert "title" not in place("file:///etc/a.pem")
+
+
 @pytest.mark.parametrize("given", ["2026-11-01", 20261101, "2026-11-01T00:00:00Z", "2026-11-01T02:00:00+02:00"])
 def test_a_moment_is_utc_however_it_was_written(given):
     """papermill's command line makes a number of a date without hyphens."""

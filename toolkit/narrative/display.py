@@ -19,6 +19,8 @@ from typing import Final, NewType
 
 import pandas as pd
 
+from toolkit.narrative.words import place_of
+
 Safe = NewType("Safe", str)
 """Text that is escaped already."""
 
@@ -53,11 +55,15 @@ def place(locator: object, *, most: int = 58) -> Safe:
     """A place: its end says more than its beginning, so more of the end stays."""
     if is_unknown(locator):
         return UNKNOWN
-    cut = text(str(locator).removeprefix("file://"), most=most)
+    named = place_of(locator)
+    cut = text(named, most=most)
     # A long path breaks after a slash; a slash inside a tag or a `title` must stay as it is.
     tag, opens, shown = cut.rpartition('">') if cut.startswith("<span title=") else ("", "", cut)
     shown = shown.removesuffix("</span>").replace("/", "/<wbr>") + ("</span>" if opens else "")
-    return Safe(f'<span class="code">{tag}{opens}{shown}</span>')
+    # What is named in other words than its own has its own in `title`.
+    is_own = str(locator).endswith(named)
+    title = "" if is_own else f' title="{escape(visible(locator))}"'
+    return Safe(f'<span class="code"{title}>{tag}{opens}{shown}</span>')
 
 
 def uid(value: object) -> Safe:

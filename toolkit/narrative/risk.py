@@ -24,7 +24,7 @@ from toolkit.narrative.display import (
     with_leave,
     word,
 )
-from toolkit.narrative.words import how_many, is_are, kind_of, listed, records
+from toolkit.narrative.words import how_many, is_are, kind_of, listed, place_of, records
 from toolkit.tables import Inventory
 from toolkit.terms import Verdict
 
@@ -103,7 +103,7 @@ def _called(row: Any, keys: pd.DataFrame) -> str:
 
 
 def _short(locator: object) -> str:
-    whole = "a place unknown" if pd.isna(locator) else str(locator).removeprefix("file://")  # type: ignore[call-overload]
+    whole = "a place unknown" if pd.isna(locator) else place_of(locator)  # type: ignore[call-overload]
     return whole if len(whole) <= 70 else f"{whole[:22]}…{whole[-47:]}"
 
 

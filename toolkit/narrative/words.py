@@ -1,9 +1,10 @@
-"""Small words: plurals, lists, and the name of a kind of key."""
+"""Small words: plurals, lists, the name of a kind of key, and of a place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 
@@ -44,3 +45,21 @@ def kind_of(row: Any) -> str:
     # ML-KEM's parameter set, "ML-KEM-768", says the algorithm itself.
     name = str(more) if isinstance(more, str) and more.startswith(algorithm) else name
     return f"{name}, {str(row.key_type).replace('-', ' ')}"
+
+
+def place_of(locator: object) -> str:
+    """A place as people name it: a file by its path, an object on a token by the two names (RFC 7512).
+
+    >>> place_of("file:///etc/a.pem")
+    '/etc/a.pem'
+    >>> place_of("pkcs11:token=code%20signing;serial=1;manufacturer=X;id=%02;object=release;type=private")
+    'token code signing, private release'
+    """
+    whole = str(locator)
+    if not whole.startswith("pkcs11:token="):
+        return whole.removeprefix("file://")
+    parts = {name: unquote(value) for name, _, value in (part.partition("=") for part in whole[7:].split(";"))}
+    # Without a label the id, in its escaped form: it may be any bytes.
+    escaped = next((part for part in whole.split(";") if part.startswith("id=")), "")
+    name = " ".join(filter(None, [parts.get("type"), parts.get("object") or escaped]))
+    return f"token {parts['token']}" + (f", {name}" if name else "")
