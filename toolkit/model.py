@@ -160,7 +160,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A managed secret, an access key or a login, by its keeper; one found in the open is a `Secret`. Never its value."""
+    """A managed secret, access key or login, by its keeper; one found in the open is a `Secret`. Never its value."""
 
     credential_uid: str
     collector: str

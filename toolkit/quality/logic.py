@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from toolkit.conditions import FIELDS, All, Condition, Not, Test
+from toolkit.conditions import FIELDS, All, Condition, Not, Sure, Test
 
 Atom = tuple[str, str, Any]
 """A column, an operator (`known` and `null` besides the comparisons), and a value or a tuple of them."""
@@ -90,6 +90,10 @@ def _of(condition: Condition, wanted: bool, asked: _Asked) -> Terms:
         return _OF_KIND[_kind(condition, asked)](condition, wanted, asked)
     if isinstance(condition, Not):
         return _of(condition.member, not wanted, asked)
+    if isinstance(condition, Sure):
+        if not wanted:
+            raise Inexpressible("it tells what is not known from what is not so")
+        return _of(condition.member, True, asked)
     parts = [_of(member, wanted, asked) for member in condition.members]
     if isinstance(condition, All) is wanted:
         found = ALWAYS
@@ -125,6 +129,8 @@ def _known(test: Test, wanted: bool, asked: _Asked) -> Terms:
 
 
 def _word(test: Test, wanted: bool, asked: _Asked) -> Terms:  # noqa: ARG001  # one signature for all kinds
+    if test.op == "like":
+        raise Inexpressible("it compares with a pattern")
     words = test.value if isinstance(test.value, tuple) else (test.value,)
     if (test.op in ("==", "in")) is wanted:
         return _term(_among(test.field, words))
