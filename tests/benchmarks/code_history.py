@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-SHAPES = {"many files": (30_000, 1500, 1), "big files changed often": (10_000, 24, 8)}
+SHAPES = {"many files": (20_000, 1500, 1), "big files changed often": (6_000, 24, 8)}
 """Commits, files, and how many modules of the standard library each file begins with."""
 
 
@@ -46,7 +46,7 @@ def history(commits: int, files: int, modules: int) -> Iterator[bytes]:
         for _ in range(random.randint(1, 3)):
             at, source = random.randrange(len(text)), random.choice(sources)
             taken = random.randrange(len(source))
-            text[at : at + random.randint(0, 4)] = source[taken : taken + random.randint(1, 6)]
+            text[at : at + random.randint(0, 5)] = source[taken : taken + random.randint(0, 5)] or [b"\n"]
         if number % 500 == 250:
             text[random.randrange(len(text))] = f'token = "{example("ghp_{base62:30}{crc32}", random)}"\n'.encode()
         body = b"".join(text)
