@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-
 import row_by_row
+
 from toolkit import assessment, correlation, policies, registry, risk
 from toolkit.conditions import Columns
 from toolkit.policies import judge
@@ -98,7 +98,6 @@ def measure(count: int) -> None:
     )
     step("summary", lambda: assessment.summary(findings))
     step("conflicts", lambda: assessment.conflicts(findings))
-    del findings
     step("score", lambda: risk.score(subjects, as_of=AS_OF))
     compare(subjects, rules, step.seconds_of["assess"] / asked)
 
