@@ -137,6 +137,7 @@ class _Assessment:
         for (subject, fields), alike in groups.items():
             columns = self.columns[subject] if fields or subject != INVENTORY else _ONCE
             found.write(Saw(columns, fields), [(part, *self._told(part)) for part in alike], len(columns))
+        self.columns.clear()  # answers and codes of a million rows are hundreds of megabytes
         return found.frame(self.rules)
 
     def _part(self, number: int) -> Part | None:

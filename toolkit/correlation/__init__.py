@@ -80,7 +80,7 @@ def _by_name(rows: pd.DataFrame, uid: str) -> dict[str, str]:
 
 
 def unknown_algorithms(inv: Inventory) -> pd.DataFrame:
-    """Names that keys bear and `algorithms.toml` does not know, most frequent first; a key without a name is no row."""
+    """Names that keys bear and `toolkit.algorithms` does not know, most frequent first; no name is no row."""
     named = inv.keys[inv.keys["algorithm"].notna()].drop_duplicates(["key_uid", "algorithm", "parameter"])
     odd = named[~named["algorithm"].map(lambda name: canonical(name) is not None).astype(bool)]
     counts = odd.groupby(["algorithm", "parameter"], dropna=False, observed=True)
