@@ -6,11 +6,12 @@ Shares nothing with the engine but the parsed rules.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
 
-from toolkit.conditions import All, Any_, Condition, Not, Test
+from toolkit.conditions import All, Any_, Condition, Not, Sure, Test
 from toolkit.policies import Rule
 from toolkit.terms import Verdict
 
@@ -45,6 +46,8 @@ def holds(condition: Condition, row: dict[str, object], as_of: datetime) -> bool
     if isinstance(condition, Not):
         inner = holds(condition.member, row, as_of)
         return None if inner is None else not inner
+    if isinstance(condition, Sure):
+        return holds(condition.member, row, as_of) is True
     if isinstance(condition, All | Any_):
         decisive, is_open = isinstance(condition, Any_), False
         for member in condition.members:
@@ -79,6 +82,10 @@ _OPS = {
     "not_in": lambda value, wanted, _: value not in wanted,
     "is_true": lambda value, _, __: bool(value),
     "is_false": lambda value, _, __: not value,
+    "only": lambda value, wanted, _: {member.casefold() for member in value} <= set(wanted),
+    "like": lambda value, wanted, _: any(
+        fnmatchcase(text.casefold(), glob) for text in ([value] if isinstance(value, str) else value) for glob in wanted
+    ),
     "contains": lambda value, wanted, _: any(member.casefold() in wanted for member in value),
     "is_empty": lambda value, _, __: not value,
     "before": lambda value, wanted, _: value < wanted,

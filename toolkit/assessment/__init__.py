@@ -73,7 +73,7 @@ def rules(packs: Sequence[Pack]) -> pd.DataFrame:
 
 def summary(findings: pd.DataFrame) -> pd.DataFrame:
     """One row a rule: how many subjects it gave each verdict, how many broke it with leave; worst failures first."""
-    keys = ["pack", "rule", "severity", "is_draft", "says"]
+    keys = ["pack", "rule", "severity", "mark", "is_draft", "says"]
     shown = [verdict.value for verdict in Verdict if verdict is not Verdict.NOT_APPLICABLE]
     runs = _runs(findings[[*keys, "verdict"]])
     groups = runs.groupby([*keys, "verdict"], observed=True, sort=False)["count"]
@@ -83,7 +83,7 @@ def summary(findings: pd.DataFrame) -> pd.DataFrame:
     told["excepted"] = _excepted_by_rule(findings, told)
     told["_failing"] = told["FAIL"] > 0
     told = told.sort_values(["_failing", "severity", *order], ascending=False, kind="stable")
-    return told[["pack", "rule", "severity", *shown, "excepted", "is_draft", "says"]].reset_index(drop=True)
+    return told[["pack", "rule", "severity", *shown, "excepted", "mark", "is_draft", "says"]].reset_index(drop=True)
 
 
 def _excepted_by_rule(findings: pd.DataFrame, told: pd.DataFrame) -> pd.Series[int]:

@@ -38,7 +38,8 @@ def places(inv: Inventory, key_uid: str) -> pd.DataFrame:
 
 def subjects(inv: Inventory, mapping: scopes.Scopes = scopes.NOTHING) -> dict[str, pd.DataFrame]:
     """The frames that rules judge: a row per uid of each subject, and one for the inventory as a whole."""
-    keys, credentials = keys_of(inv), _others.credentials(inv.credentials)
+    keys = keys_of(inv)
+    credentials = _others.credentials(inv.credentials, keys)
     frames = {
         "key": keys,
         "certificate": _others.certificates(inv, keys),

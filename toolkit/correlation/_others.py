@@ -74,10 +74,12 @@ _CREDENTIAL_COLUMNS: Final = [
 ]  # fmt: skip
 
 
-def credentials(credentials: pd.DataFrame) -> pd.DataFrame:
-    """A row a credential."""
+def credentials(credentials: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
+    """A row a credential. It is as strong as the key that it is kept under, and what wraps that: unknown if unseen."""
     once = credentials.drop_duplicates("credential_uid").rename(columns={"credential_uid": "subject_uid"})
-    return once[["subject_uid", *_CREDENTIAL_COLUMNS]].reset_index(drop=True)
+    once = once[["subject_uid", *_CREDENTIAL_COLUMNS]].reset_index(drop=True)
+    whose = numbers(once["encrypted_by"], pd.Index(keys["subject_uid"], dtype=STRING))
+    return once.assign(effective_strength_bits=keys["effective_strength_bits"].reindex(whose).array)
 
 
 def secrets(secrets: pd.DataFrame) -> pd.DataFrame:
