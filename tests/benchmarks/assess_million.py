@@ -1,7 +1,8 @@
-"""How long assess and score take, and how much memory: `python tests/benchmarks/assess_million.py [100000 1000000]`.
+"""How long all packs take, and how much memory: `python tests/benchmarks/assess_million.py [100000 1000000]`.
 
 Each size runs in a process of its own, so that its peak memory is its own. The inventory is synthetic and seeded:
-one sighting a key, half of them with a certificate, a tenth of all values unknown.
+one sighting a key, half of them with a certificate, a fifth to a third of most values unknown. A verdict is one rule
+asked of one subject of its kind.
 """
 
 from __future__ import annotations
@@ -15,11 +16,17 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import row_by_row
 
 from toolkit import assessment, correlation, policies, registry, risk
+from toolkit.conditions import Columns
+from toolkit.policies import judge
 from toolkit.tables import RUN_TABLES, TEXTS, Builder, Inventory, frame_of, schema
+from toolkit.terms import Verdict
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
+SAMPLE = 2_000
+ORDER = tuple(Verdict)
 ALGORITHMS = ["RSA", "RSA", "RSA", "EC", "EC", "Ed25519", "AES", "AES", "HMAC", "TDEA"]
 SIZES = [1024, 2048, 4096, 256, 384, 256, 128, 256, 256, 192]
 
@@ -77,28 +84,58 @@ def _frame(table: str, values: dict[str, object], count: int) -> pd.DataFrame:
 
 
 def measure(count: int) -> None:
-    """Print the line of one size."""
-    clock = time.perf_counter
-    inv, start = inventory(count), clock()
-    subjects = correlation.subjects(inv)
+    """Print what one size costs, a line a step."""
+    inv = inventory(count)
     packs = [policies.load(entry.path) for entry in registry.entries("policies").values()]
-    before, folded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, clock()
-    findings = assessment.assess(subjects, packs, as_of=AS_OF)
-    assessed, at_assess = clock(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    assessment.summary(findings)
-    summed = clock()
-    held = findings.memory_usage(index=False).sum() / 2**20
-    risk.score(subjects, as_of=AS_OF)
-    done = clock()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    rules = sum(len(pack.rules) for pack in packs)
-    print(  # a command's output
-        f"{count:>9,} keys: subjects {folded - start:.1f} s; assess by {rules} rules {assessed - folded:.1f} s, "
-        f"{len(findings):,} findings in {held:,.0f} MB; summary {summed - assessed:.1f} s; "
-        f"score {done - summed:.1f} s; "
-        f"peak {before:,.0f} MB before, {at_assess:,.0f} MB after assess, {peak:,.0f} MB in the end",
+    rules = [rule for pack in packs for rule in pack.rules if rule.require is not None]
+    subjects = step("subjects", lambda: correlation.subjects(inv))
+    findings = step("assess", lambda: assessment.assess(subjects, packs, as_of=AS_OF))
+    asked = sum(len(subjects[rule.subject]) for rule in rules)
+    print(
+        f"{count:,} keys, {len(packs)} packs, {sum(len(pack.rules) for pack in packs)} rules: {asked:,} verdicts, "
+        f"{asked / step.seconds:,.0f} a second; {len(findings):,} findings in "
+        f"{findings.memory_usage(index=False).sum() / 2**20:,.0f} MB (shared codes counted as often as used)"
+    )
+    step("summary", lambda: assessment.summary(findings))
+    step("conflicts", lambda: assessment.conflicts(findings))
+    step("score", lambda: risk.score(subjects, as_of=AS_OF))
+    compare(subjects, rules, step.cpu_of["assess"] / asked)
+
+
+def step(name: str, do):
+    """Run one step and say what it cost: wall time, time on processors, and the most memory so far."""
+    wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    result = do()
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    step.seconds = time.perf_counter() - wall
+    step.cpu_of[name] = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    print(
+        f"{name:10} {step.seconds:6.1f} s  user {after.ru_utime - before.ru_utime:6.1f} s  "
+        f"system {after.ru_stime - before.ru_stime:6.1f} s  peak {after.ru_maxrss / 1024:7,.0f} MB",
         flush=True,
     )
+    return result
+
+
+step.cpu_of = {}
+
+
+def compare(subjects, rules, engine_seconds: float) -> None:
+    """The same rules row by row on a sample: the verdicts must be the engine's, processor time on both sides."""
+    wall, count, wrong = 0.0, 0, 0
+    for subject, frame in subjects.items():
+        sample = frame.iloc[:: max(1, len(frame) // SAMPLE)][:SAMPLE].reset_index(drop=True)
+        columns, rows = Columns(subject, sample, as_of=AS_OF), row_by_row.rows_of(sample)
+        for rule in (rule for rule in rules if rule.subject == subject):
+            start = time.process_time()
+            told = [row_by_row.verdict(rule, row, AS_OF) for row in rows]
+            wall, count = wall + time.process_time() - start, count + len(rows)
+            wrong += told != [ORDER[code] for code in judge(rule, columns).verdicts]
+    print(
+        f"row by row: {count:,} verdicts at {wall / count * 1e6:.2f} µs each, {wrong} rules differ; the engine, findings "
+        f"written down: {engine_seconds * 1e6:.4f} µs each; ratio {wall / count / engine_seconds:,.0f}"
+    )
+    assert not wrong
 
 
 if __name__ == "__main__":

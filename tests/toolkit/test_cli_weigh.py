@@ -92,3 +92,15 @@ def test_what_is_in_scope_is_read_from_the_workspace(workspace):
     uid = tk.keys(tk.load(workspace))["subject_uid"].iloc[0]
     told = tk.assess(tk.load(workspace), workspace=workspace)
     assert uid in set(told["subject_uid"])
+
+
+def test_drafts_and_clauses_that_nobody_read_say_so_in_words(workspace):
+    """People see `draft` and `unverified` beside the rule; programs get `mark` and `is_draft` as they are."""
+    told = said(workspace, "assess", "nist_sp800_131a_r3", "aws_fsbp", "nist_sp800_57", "--fail-on", "never")
+    assert "standing" in told
+    assert {"draft", "second hand"} <= {
+        word for line in told.splitlines() for word in ("draft", "second hand") if word in line
+    }
+    rows = json.loads(said(workspace, "assess", "nist_sp800_131a_r3", "--json", "--fail-on", "never"))
+    assert rows
+    assert all(row["is_draft"] and row["mark"] in "PSK" for row in rows)

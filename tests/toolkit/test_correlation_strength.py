@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toolkit import correlation, terms
-from toolkit.model import Access, Key, Relation
+from toolkit.model import Access, Credential, Key, Relation
 from toolkit.tables import Builder, Inventory
 
 AT = {"collector": "test", "target": "test:"}
@@ -52,6 +52,20 @@ def test_a_wrapping_key_of_unknown_strength_leaves_it_unknown():
                  wraps("nowhere", "c"), wraps("d", "e"), wraps("e", "d"))  # fmt: skip
     assert found["effective_strength_bits"].isna().loc[["a", "b", "c"]].all()
     assert [256, 256] == found["effective_strength_bits"].loc[["d", "e"]].tolist()
+
+
+def test_a_secret_is_as_strong_as_the_chain_it_is_kept_under():
+    """By its `encrypted_by`: the key's own strength and that of what wraps it; a key that was not seen tells nothing."""
+    builder = Builder()
+    for row in (key("a"), key("b", size_bits=128), wraps("b", "a")):
+        builder.add(row)
+    for name, under in (("1", "a"), ("2", "b"), ("3", "nowhere"), ("4", None)):
+        facts = {"kind": terms.CredentialKind.SECRET, "encrypted_by": under}
+        builder.add(Credential(credential_uid=name, locator=f"test:{name}", **facts, **AT))
+    found = correlation.subjects(Inventory.of(builder))["credential"]
+    assert [128, 128, None, None] == found["effective_strength_bits"].astype(object).where(
+        lambda v: v.notna(), None
+    ).tolist()
 
 
 def test_a_key_under_ml_kem_counts_as_its_category():

@@ -25,17 +25,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from toolkit.assessment._conflicts import conflicts
 from toolkit.assessment._found import INVENTORY, Found, Part
 from toolkit.assessment._saw import Saw
-from toolkit.conditions import ALWAYS, Bits, Columns, fields_of, flags_of
+from toolkit.conditions import ALWAYS, Bits, Columns, fields_of
 from toolkit.policies import Judged, Pack, Rule, judge
 from toolkit.terms import Severity, Topic, TrustMark, Verb, Verdict
 
@@ -43,6 +42,7 @@ __all__ = ["SCOPE", "assess", "conflicts", "rules", "summary"]
 
 SCOPE: Final = "scope"
 """The rule of findings that say that nobody told whether a pack applies."""
+_SCOPES: Final = "scopes"
 
 
 def assess(
@@ -73,15 +73,17 @@ def rules(packs: Sequence[Pack]) -> pd.DataFrame:
 
 def summary(findings: pd.DataFrame) -> pd.DataFrame:
     """One row a rule: how many subjects it gave each verdict, how many broke it with leave; worst failures first."""
-    keys = ["pack", "rule", "severity", "is_draft", "says"]
+    keys = ["pack", "rule", "severity", "mark", "is_draft", "says"]
     shown = [verdict.value for verdict in Verdict if verdict is not Verdict.NOT_APPLICABLE]
-    counts = findings.groupby([*keys, "verdict"], observed=True, sort=False).size().unstack("verdict", fill_value=0)
+    runs = _runs(findings[[*keys, "verdict"]])
+    groups = runs.groupby([*keys, "verdict"], observed=True, sort=False)["count"]
+    counts = groups.sum().unstack("verdict", fill_value=0)
     told = counts.reindex(columns=shown, fill_value=0).astype("Int64").rename_axis(columns=None).reset_index()
     order = ["FAIL", "WARN", "INDETERMINATE"]
     told["excepted"] = _excepted_by_rule(findings, told)
     told["_failing"] = told["FAIL"] > 0
     told = told.sort_values(["_failing", "severity", *order], ascending=False, kind="stable")
-    return told[["pack", "rule", "severity", *shown, "excepted", "is_draft", "says"]].reset_index(drop=True)
+    return told[["pack", "rule", "severity", *shown, "excepted", "mark", "is_draft", "says"]].reset_index(drop=True)
 
 
 def _excepted_by_rule(findings: pd.DataFrame, told: pd.DataFrame) -> pd.Series[int]:
@@ -92,8 +94,23 @@ def _excepted_by_rule(findings: pd.DataFrame, told: pd.DataFrame) -> pd.Series[i
     return pd.Series(numbers, index=told.index, dtype="Int64")
 
 
+def _runs(findings: pd.DataFrame) -> pd.DataFrame:
+    """The first of each run of rows that are alike, and how many they are: findings come rule by rule."""
+    changes = np.zeros(len(findings), bool)
+    changes[:1] = True
+    for name in findings.columns:
+        column = findings[name]
+        codes = column.cat.codes if isinstance(column.dtype, pd.CategoricalDtype) else pd.factorize(column)[0]
+        values = np.asarray(codes)
+        changes[1:] |= values[1:] != values[:-1]
+    starts = np.flatnonzero(changes)
+    return findings.iloc[starts].assign(count=np.diff(np.append(starts, len(findings))))
+
+
 class _Assessment:
-    """One call: rules that look at the same fields of a subject are judged together."""
+    """One call. Every rule is judged twice: to count its findings, and, beside the rules that look at the same fields,
+    to write them down. Judging is cheap; keeping what was judged of a million rows is not.
+    """
 
     def __init__(
         self,
@@ -107,100 +124,86 @@ class _Assessment:
         self.columns = {name: Columns(name, frame, as_of=as_of) for name, frame in subjects.items()}
         self.rules = [(pack, rule) for pack in packs for rule in pack.rules]
         self.unscoped: dict[tuple[str, str, tuple[str, ...]], tuple[int, Bits]] = {}
-        self.found = Found()
+        self.untold: dict[int, Bits] = {}
 
     def findings(self) -> pd.DataFrame:
-        groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-        for number, (_, rule) in enumerate(self.rules):
-            if rule.require is None:
-                self._ask_person(number, rule)
-            elif rule.subject in self.columns:
-                fields = dict.fromkeys((*fields_of(rule.applies), *fields_of(rule.require)))
-                groups.setdefault((rule.subject, tuple(fields)), []).append(number)
-        for (subject, names), numbers in groups.items():
-            saw = Saw(self.columns[subject], names)
-            self._gather(saw, [part for number in numbers if (part := self._part(number, saw)) is not None])
+        parts = [part for number in range(len(self.rules)) if (part := self._part(number)) is not None]
         for (pack, subject, scope), (number, rows) in self.unscoped.items():
-            self._untold(pack, subject, scope, number, rows)
-        return self.found.frame(self.rules, self.frames)
+            parts += self._untold(pack, subject, scope, number, rows)
+        found = Found(parts, self.frames)
+        groups: dict[tuple[str, tuple[str, ...]], list[Part]] = {}
+        for part in parts:
+            groups.setdefault((part.subject, part.fields), []).append(part)
+        for (subject, fields), alike in groups.items():
+            columns = self.columns[subject] if fields or subject != INVENTORY else _ONCE
+            found.write(Saw(columns, fields), [(part, *self._told(part)) for part in alike], len(columns))
+        self.columns.clear()  # answers and codes of a million rows are hundreds of megabytes
+        return found.frame(self.rules)
 
-    def _part(self, number: int, saw: Saw) -> Part | None:
-        pack, rule = self.rules[number]
-        columns = self.columns[rule.subject]
-        judged = judge(rule, columns, scope_apart=not self.each_rule)
+    def _part(self, number: int) -> Part | None:
+        _, rule = self.rules[number]
+        if rule.require is None:
+            return self._ask_person(number, rule)
+        if rule.subject not in self.columns:
+            return None
+        judged = judge(rule, self.columns[rule.subject], scope_apart=not self.each_rule)
         if judged.unscoped is not None and not self.each_rule:
-            self._remember(pack, rule, number, judged.unscoped)
-        told = [(verdict, _rows(bits, len(columns))) for verdict, bits in judged.told() if verdict in self.wanted]
-        if Verdict.NOT_APPLICABLE in self.wanted:
-            told.append((Verdict.NOT_APPLICABLE, _not_applicable(judged)))
-        rows = np.concatenate([rows for _, rows in told]) if told else np.zeros(0, np.int32)
-        if not rows.size:
-            return None
-        missing = np.concatenate([self._missing(judged, rows, verdict) for verdict, rows in told])
-        runs = [(verdict, len(rows)) for verdict, rows in told]
-        return Part(
-            number, rule.subject, rows, runs, saw.codes()[rows], missing, self._excepted(pack, rule, rows, runs)
-        )
+            self._remember(number, judged.unscoped)
+        runs = [(verdict, int(np.bitwise_count(bits).sum())) for verdict, bits in self._wanted(judged)]
+        fields = dict.fromkeys((*fields_of(rule.applies), *fields_of(rule.require)))
+        return Part(number, rule.subject, tuple(fields), runs) if any(count for _, count in runs) else None
 
-    def _excepted(
-        self, pack: Pack, rule: Rule, rows: NDArray[np.int32], runs: list[tuple[Verdict, int]]
-    ) -> NDArray[np.int16] | None:
-        """Which exception covers each row that breaks the rule; of several, the one that is recorded first."""
+    def _wanted(self, judged: Judged) -> list[tuple[Verdict, Bits]]:
+        told = [*judged.told(), (Verdict.NOT_APPLICABLE, _not_applicable(judged))]
+        return [(verdict, _clipped(bits, judged.rows)) for verdict, bits in told if verdict in self.wanted]
+
+    def _told(self, part: Part) -> tuple[list[tuple[Verdict, Bits]], Mapping[str, Bits], Mapping[str, Bits]]:
+        """The rows of each verdict of a part, by field those that lack it, and those that an exception covers."""
+        pack, rule = self.rules[part.rule]
+        if part.rule in self.untold:
+            rows = self.untold[part.rule]
+            return [(Verdict.INDETERMINATE, rows)], {_SCOPES: rows}, {}
+        if rule.require is None:
+            return [(verdict, _ONE) for verdict, _ in part.runs], {_SCOPES: _ONE}, {}
+        judged = judge(rule, self.columns[rule.subject], scope_apart=not self.each_rule)
+        return self._wanted(judged), judged.missing, self._excepted(pack, rule, judged.failed)
+
+    def _excepted(self, pack: Pack, rule: Rule, broken: Bits) -> Mapping[str, Bits]:
+        """Which rows that break the rule each exception covers; of several, the one that is recorded first."""
         ours = [one for one in pack.exemptions if one.rule == rule.id and one.holds(self.as_of)]
-        if not ours:
-            return None
-        is_broken = np.repeat([verdict is rule.otherwise for verdict, _ in runs], [count for _, count in runs])
-        codes = np.full(len(rows), -1, np.int16)
-        for one in reversed(ours):
-            covered = self.columns[rule.subject].answer(one.covers).yes[rows] & is_broken
-            codes[covered] = self.found.excepted_code(str(one))
-        return codes
+        found: dict[str, Bits] = {}
+        for one in ours:
+            covered = self.columns[rule.subject].answer(one.covers).yes_bits & broken
+            found[str(one)] = found.get(str(one), np.zeros_like(broken)) | covered
+            broken = broken & ~covered
+        return found
 
-    def _gather(self, saw: Saw, parts: list[Part]) -> None:
-        if parts:
-            self.found.add_texts(parts, int(saw.codes().max()) + 1, saw.texts)
-
-    def _missing(self, judged: Judged, rows: NDArray[np.int32], verdict: Verdict) -> NDArray[np.int16]:
-        if verdict is not Verdict.INDETERMINATE or not rows.size:
-            return np.zeros(len(rows), np.int16)
-        mask = np.zeros(len(rows), np.int32)
-        for bit, bits in enumerate(judged.missing.values()):
-            mask |= flags_of(bits, judged.rows)[rows].astype(np.int32) << bit
-        codes, masks = pd.factorize(mask)
-        names = list(judged.missing)
-        lists = [[name for bit, name in enumerate(names) if value >> bit & 1] for value in masks]
-        return np.array([self.found.missing_code(names) for names in lists], np.int16)[codes]
-
-    def _remember(self, pack: Pack, rule: Rule, number: int, rows: Bits) -> None:
+    def _remember(self, number: int, rows: Bits) -> None:
+        pack, rule = self.rules[number]
         key = (pack.name, rule.subject, rule.scope)
         first, others = self.unscoped.get(key, (number, None))
         self.unscoped[key] = first, rows if others is None else others | rows
 
-    def _untold(self, pack: str, subject: str, scope: tuple[str, ...], number: int, rows: Bits) -> None:
+    def _untold(self, pack: str, subject: str, scope: tuple[str, ...], number: int, rows: Bits) -> list[Part]:
         """One finding a subject and pack in place of one a rule, for those of which no scope is told."""
-        columns = self.columns[subject]
-        found = _rows(rows, len(columns))
-        if found.size and Verdict.INDETERMINATE in self.wanted:
-            self.rules.append((self.rules[number][0], _scope_rule(self.rules[number][1], pack, scope)))
-            saw = Saw(columns, ["scopes"])
-            missing = np.full(len(found), self.found.missing_code(["scopes"]), np.int16)
-            runs = [(Verdict.INDETERMINATE, len(found))]
-            self._gather(saw, [Part(len(self.rules) - 1, subject, found, runs, saw.codes()[found], missing)])
+        rows = _clipped(rows, len(self.columns[subject]))
+        count = int(np.bitwise_count(rows).sum())
+        if not count or Verdict.INDETERMINATE not in self.wanted:
+            return []
+        self.rules.append((self.rules[number][0], _scope_rule(self.rules[number][1], pack, scope)))
+        self.untold[len(self.rules) - 1] = rows
+        return [Part(len(self.rules) - 1, subject, (_SCOPES,), [(Verdict.INDETERMINATE, count)])]
 
-    def _ask_person(self, number: int, rule: Rule) -> None:
+    def _ask_person(self, number: int, rule: Rule) -> Part | None:
         """An attestation stands once an inventory, unless that is told to be out of its scope."""
-        verdict, missing = Verdict.ATTESTATION_REQUIRED, 0
+        verdict = Verdict.ATTESTATION_REQUIRED
         if not rule.is_effective(self.as_of):
-            return
+            return None
         if rule.scoped is not None:
             within = self._in_scope(rule)
             if within is not True:
                 verdict = Verdict.NOT_APPLICABLE if within is False else Verdict.INDETERMINATE
-                missing = self.found.missing_code(["scopes"] if within is None else [])
-        if verdict in self.wanted:
-            once = np.zeros(1, np.int32)
-            part = Part(number, INVENTORY, once, [(verdict, 1)], once, np.array([missing], np.int16))
-            self.found.add_texts([part], 1, Saw(Columns(INVENTORY, _NO_ROWS, as_of=self.as_of), []).texts)
+        return Part(number, INVENTORY, (), [(verdict, 1)]) if verdict in self.wanted else None
 
     def _in_scope(self, rule: Rule) -> bool | None:
         """Whether the organisation is in the scope: it is if it, or anything it has, is told to be."""
@@ -212,16 +215,22 @@ class _Assessment:
         return False if whole is not None and whole.answer(rule.scoped).no.any() else None
 
 
-_NO_ROWS: Final = pd.DataFrame()
+_ONE: Final = np.packbits([True])
+_ONCE: Final = Columns(INVENTORY, pd.DataFrame(index=[0]), as_of=datetime(1970, 1, 1, tzinfo=UTC))
+"""What a person is asked stands once, whatever the inventory holds."""
 
 
-def _rows(bits: Bits, count: int) -> NDArray[np.int32]:
-    return np.flatnonzero(flags_of(bits, count)).astype(np.int32)
+def _clipped(bits: Bits, rows: int) -> Bits:
+    """Bits, none of them set behind the last row."""
+    if rows % 8 and bits[-1] & 0xFF >> rows % 8:
+        bits = bits.copy()
+        bits[-1] &= 0xFF << 8 - rows % 8 & 0xFF
+    return bits
 
 
-def _not_applicable(judged: Judged) -> NDArray[np.int32]:
+def _not_applicable(judged: Judged) -> Bits:
     others = judged.passed | judged.failed | judged.undecided
-    return _rows(~others if judged.unscoped is None else ~(others | judged.unscoped), judged.rows)
+    return ~others if judged.unscoped is None else ~(others | judged.unscoped)
 
 
 def _scope_rule(rule: Rule, pack: str, scope: tuple[str, ...]) -> Rule:

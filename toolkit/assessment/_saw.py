@@ -23,44 +23,64 @@ _TABLE: Final = 1 << 22
 
 
 class Saw:
-    """One set of fields over all rows of a subject."""
+    """One set of fields over all rows of a subject.
+
+    A combination is a number whose digits are the values' codes, the last field's least; 0 is unknown. Where it would
+    grow past `_TABLE`, the combinations that occur are numbered anew, and `_tuples` keeps the digits of each.
+    """
 
     def __init__(self, columns: Columns, fields: Sequence[str]) -> None:
         self._columns, self._fields = columns, fields
-        self._codes: NDArray[np.int32] | None = None
-        self._tuples: list[NDArray[np.int32]] = []
-
-    def codes(self) -> NDArray[np.int32]:
-        """Which combination each row has."""
-        if self._codes is None:
-            self._codes = self._combined()
-        return self._codes
+        self._tuples: list[NDArray[Any]] = []
+        self._open: list[int] = []  # sizes of the digits that are not in `_tuples` yet
+        self.count = 1
+        self.codes = self._combined()
 
     def _combined(self) -> NDArray[np.int32]:
-        combined, count = np.zeros(len(self._columns), np.int32), 1
-        self._tuples = []
+        """Which combination each row has."""
+        combined = np.zeros(len(self._columns), np.int32)
         for name in self._fields:
             codes, values = self._columns.codes(name)
             size = len(values) + 1
-            # Code -1, unknown, takes the last place.
-            digit = np.where(codes < 0, np.int32(size - 1), codes).astype(np.int32, copy=False)
-            wide = combined.astype(np.int64) * size + digit if count * size >= 1 << 31 else combined * size + digit
-            combined, used = _dense(wide, count * size)
-            self._tuples = [part[used // size] for part in self._tuples] + [(used % size).astype(np.int32)]
-            count = len(used)
+            if self.count * size > _TABLE and self.count > 1:
+                combined = self._renumber(combined)
+            if self.count * size >= 1 << 31:
+                combined = self._renumber(combined.astype(np.int64) * size + codes + 1, size)
+                continue
+            combined *= np.int32(size)
+            combined += codes
+            combined += np.int32(1)
+            self._open.append(size)
+            self.count *= size
         return combined
+
+    def _renumber(self, wide: NDArray[Any], size: int = 1) -> NDArray[np.int32]:
+        """Combinations without holes."""
+        if size > 1:
+            self._open.append(size)
+        combined, used = _dense(wide, self.count * size)
+        self._tuples, self._open, self.count = self._digits(used), [], len(used)
+        return combined
+
+    def _digits(self, used: NDArray[Any]) -> list[NDArray[Any]]:
+        """The codes of each field, plus one, in some combinations."""
+        last = []
+        for size in reversed(self._open):
+            last.append(used % size)
+            used = used // size
+        return [digit[used] for digit in self._tuples] + last[::-1]
 
     def texts(self, used: NDArray[Any]) -> pa.Array:
         """The JSON of some combinations."""
         if not self._fields:
-            return pa.array(["{}"] * len(used), pa.string())
+            return pa.array(["{}"] * len(used), pa.large_string())
         parts: list[Any] = []
-        for number, (name, places) in enumerate(zip(self._fields, self._tuples, strict=True)):
+        for number, (name, digits) in enumerate(zip(self._fields, self._digits(used), strict=True)):
             _, values = self._columns.codes(name)
             lead = ", " if number else "{"
-            shown = pa.array([f'{lead}"{name}": {_show(value)}' for value in values] + [f'{lead}"{name}": null'])
-            parts.append(shown.take(pa.array(places[used])))
-        return pc.binary_join_element_wise(*parts, pa.scalar("}"), "")
+            shown = pa.array([f'{lead}"{name}": null'] + [f'{lead}"{name}": {_show(value)}' for value in values])
+            parts.append(shown.take(pa.array(digits)))
+        return pc.binary_join_element_wise(*parts, pa.scalar("}"), "").cast(pa.large_string())
 
 
 def _dense(wide: NDArray[Any], size: int) -> tuple[NDArray[np.int32], NDArray[Any]]:

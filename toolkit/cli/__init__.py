@@ -228,7 +228,7 @@ def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fa
 
     inv = tk.load(workspace, as_of=utc(as_of))
     findings = tk.assess(inv, *packs, as_of=utc(as_of), scopes=scopes, house=house, workspace=workspace)
-    shown.table(findings if show_all else tk.summary(findings), as_json)
+    shown.judged(findings if show_all else tk.summary(findings), as_json)
     excepted = findings["excepted"].notna()
     if excepted.any():
         click.echo(f"{int(excepted.sum()):,} findings are excepted, and do not count for --fail-on.", err=True)

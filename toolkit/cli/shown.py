@@ -48,6 +48,17 @@ def table(frame: pd.DataFrame, as_json: bool) -> None:
         console.print(f"… and {len(frame) - 200:,} more rows; --json prints all")
 
 
+def judged(frame: pd.DataFrame, as_json: bool) -> None:
+    """Findings, or their summary: for people, drafts and clauses that nobody checked in the primary say so in words."""
+    if as_json:
+        table(frame, as_json)
+        return
+    checked = frame["mark"].astype(object).map({"S": "second hand", "K": "unverified"}).fillna("")
+    draft = frame["is_draft"].astype(object).map({True: "draft"}).fillna("")
+    words = [", ".join(filter(None, pair)) for pair in zip(draft, checked, strict=True)]
+    table(frame.assign(mark=words).drop(columns="is_draft").rename(columns={"mark": "standing"}), as_json)
+
+
 def _cell(value: Any) -> str:
     if hasattr(value, "__iter__") and not isinstance(value, str):
         return ", ".join(str(item) for item in value)

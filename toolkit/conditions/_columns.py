@@ -20,6 +20,9 @@ from toolkit.conditions._fields import ALWAYS_OPS, FIELDS, FLAG, NUMBER, SCOPES,
 from toolkit.conditions._form import All, Condition, Not, Sure, Test, moment
 from toolkit.errors import PolicyError
 
+_FEW: Final = 6
+"""So many comparisons with a column of codes are quicker than looking each code up."""
+
 Flags = NDArray[np.bool_]
 Bits = NDArray[np.uint8]
 
@@ -150,7 +153,13 @@ class Columns:
         codes, values = self.codes(field)
         # One more slot at the end, so that code -1 lands on it.
         is_wanted = np.array([*map(wanted, values), False])
-        return np.packbits(is_wanted[codes])
+        some = np.flatnonzero(is_wanted)
+        if len(some) > _FEW:
+            return np.packbits(is_wanted[codes])
+        found = np.zeros(len(codes), bool)
+        for code in some:
+            found |= codes == codes.dtype.type(code)
+        return np.packbits(found)
 
     def _ask_text(self, test: Test) -> tuple[Bits, Bits]:
         known = self.known(test.field)

@@ -45,7 +45,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     "credential": _fields(
         text="subject_uid collector locator kind label holder key_uid encrypted_by account region manager native_state"
         " owner application environment data_class last_used_service",
-        number="versions rotation_period_days principals administrators",
+        number="versions rotation_period_days principals administrators effective_strength_bits",
         flag="is_active has_mfa has_rotation is_public is_cross_account mixes_duties",
         time="created_at last_rotated_at last_used_at next_rotation_at expires_at destruction_at",
         texts="tags replicas access_flags",
