@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     import hyperscan
 
 _LOG: Final = logging.getLogger(__name__)
+_FIELDS: Final = tuple(Rule.__dataclass_fields__)
+_values: Final = attrgetter(*_FIELDS)
 _PLAIN: Final = re.compile(r"\(\?i\)(?:[A-Za-z0-9_]|\\.)+")
+_FORM: Final = 2
 _MONTH: Final = 30 * 86_400
 
 
@@ -146,21 +150,23 @@ def book(patterns: tuple[str, ...] = ()) -> Book:
     if (found := kept(path)) is not None:
         with suppress(ValueError, TypeError, KeyError):
             told = json.loads(found)
-            made = [Rule(**{**table, "severity": Severity(table["severity"])}) for table in map(_tuples, told["rules"])]
-            return Book(made, digest(), Plan(**told["plan"]))
+            return Book([*map(_rule, told["rules"])], digest(), Plan(**told["plan"]))
     plan = planned(standard())
-    keep(path, json.dumps({"rules": [asdict(rule) for rule in standard()], "plan": asdict(plan)}).encode())
+    keep(path, json.dumps({"rules": [*map(_values, standard())], "plan": asdict(plan)}).encode())
     return Book(standard(), digest(), plan)
 
 
-def _tuples(table: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+def _rule(told: list[Any]) -> Rule:
+    plain = [tuple(value) if isinstance(value, list) else value for value in told]
+    values: dict[str, Any] = dict(zip(_FIELDS, plain, strict=True))
+    values["severity"] = Severity(values["severity"])
+    return Rule(**values)
 
 
 def _edition() -> str:
     """Names this edition of the planning: its own text, and the expressions that are not of a rule."""
     modules = [inspect.getsource(module) for module in (_plan, _runs, _literals)]
-    return repr((modules, [marker.expression for marker in _decode.MARKERS], list(Rule.__dataclass_fields__)))
+    return repr((_FORM, modules, [marker.expression for marker in _decode.MARKERS], list(Rule.__dataclass_fields__)))
 
 
 @cache

@@ -15,7 +15,7 @@ import re._compiler as compiler  # type: ignore[import-not-found]  # not public,
 import re._parser as sre  # type: ignore[import-not-found]
 import string
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
@@ -86,29 +86,43 @@ def is_around_runs(expression: str) -> bool:
         return False
     form, parsed = re.compile(expression.encode()), sre.parse(expression)
     random = Random(1)  # noqa: S311  # the same plan every time
-    samples = (_drawn(parsed, random).encode() for _ in range(_SAMPLES))
+    draw = _drawer(parsed)
+    samples = (draw(random).encode() for _ in range(_SAMPLES))
     missed = (None for sample in samples if not _is_found(form, b'\nkey = "%b"\n' % sample))
     return len([*islice(missed, _MISSED + 1)]) <= _MISSED
 
 
-def _drawn(parsed: Any, random: Random) -> str:
-    """A random string that the expression matches, near its shortest."""
-    text = ""
-    for kind, said in parsed:
-        if kind is sre.LITERAL:
-            text += chr(said)
-        elif kind is sre.SUBPATTERN:
-            text += _drawn(said[3], random)
-        elif kind is sre.BRANCH:
-            text += _drawn(random.choice(said[1]), random)
-        elif kind in (sre.MAX_REPEAT, sre.MIN_REPEAT):
-            times = random.randint(said[0], min(said[1], said[0] + 8))
-            text += "".join(_drawn(said[2], random) for _ in range(times))
-        elif kind in (sre.ANY, sre.IN, sre.NOT_LITERAL):
-            text += random.choice(_letters(parsed, kind, said))
-    return text
+Draw = Callable[[Random], str]
 
 
+def _drawer(parsed: Any) -> Draw:
+    """What makes random strings that the expression matches, near its shortest."""
+    parts = [_part(parsed, kind, said) for kind, said in parsed]
+    return lambda random: "".join([part(random) for part in parts])
+
+
+def _part(parsed: Any, kind: Any, said: Any) -> Draw:
+    if kind is sre.LITERAL:
+        return lambda _random: chr(said)
+    if kind is sre.SUBPATTERN:
+        return _drawer(said[3])
+    if kind is sre.BRANCH:
+        ways = [_drawer(way) for way in said[1]]
+        return lambda random: random.choice(ways)(random)
+    if kind in (sre.MAX_REPEAT, sre.MIN_REPEAT):
+        least, most = said[0], min(said[1], said[0] + 8)
+        if len(said[2]) == 1 and said[2][0][0] in _CLASSES:
+            letters = _letters(parsed, *said[2][0])
+            return lambda random: "".join(random.choices(letters, k=random.randint(least, most)))
+        draw = _drawer(said[2])
+        return lambda random: "".join([draw(random) for _ in range(random.randint(least, most))])
+    if kind in _CLASSES:
+        letters = _letters(parsed, kind, said)
+        return lambda random: random.choice(letters)
+    return lambda _random: ""
+
+
+_CLASSES: Final = (sre.ANY, sre.IN, sre.NOT_LITERAL)
 _LETTERS: Final[dict[str, str]] = {}
 
 

@@ -6,14 +6,11 @@ Refuses to: know what else is read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from collectors._material import rows as material_rows
 from collectors.code._book import book
 from collectors.code._confirm import MARGIN
 from collectors.code._hits import Hit
-from collectors.code._liveness import Asker
-from collectors.code._material import block_of
 from collectors.code._packs import Damaged, Pack, packs
 from collectors.code._scan import Scanner
 from collectors.code._sources import Blobs, Files
@@ -21,6 +18,9 @@ from collectors.code._versions import Versions
 from collectors.code._work import BlobUnit, FileUnit, Outcome, Setup, Unit
 from toolkit.errors import SourceBroken
 from toolkit.model import Row
+
+if TYPE_CHECKING:
+    from collectors.code._liveness import Asker
 
 _TOO_LARGE: Final = "it is too large to be opened"
 
@@ -33,19 +33,27 @@ def _packs(setup: Setup) -> list[Pack]:
         return []
 
 
+def _asker(setup: Setup) -> Asker | None:
+    if not setup.endpoints:
+        return None
+    from collectors.code._liveness import Asker
+
+    return Asker(setup.endpoints)
+
+
 class Reader:
     """Reads units, one after the other, with the same scanner."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._asker = Asker(setup.endpoints)
+        self._asker = _asker(setup)
         self._packs = _packs(setup)
         self._scanner = Scanner(book(setup.patterns), setup.fingerprinter, self._parse, salt=setup.salt)
 
     def read(self, unit: Unit) -> Outcome:
         """Everything that the unit holds."""
         outcome = Outcome(unit)
-        self._scanner.values = {} if self._asker.endpoints else None
+        self._scanner.values = {} if self._asker is not None else None
         scanner = self._scanner
         scanner.material, scanner.enclosures, scanner.failed = {}, {}, []
         try:
@@ -54,9 +62,10 @@ class Reader:
             )
         except SourceBroken as broken:
             outcome.broken = broken.message
-        for uid, (rule, value) in (scanner.values or {}).items():
-            if rule in self._asker.endpoints:
-                outcome.liveness[uid] = self._asker.ask(rule, uid, value)
+        if self._asker is not None:
+            for uid, (rule, value) in (scanner.values or {}).items():
+                if rule in self._asker.endpoints:
+                    outcome.liveness[uid] = self._asker.ask(rule, uid, value)
         scanner.values = None
         outcome.material = scanner.material
         outcome.unopened += scanner.failed
@@ -89,6 +98,10 @@ class Reader:
             yield from self._scanner.open(name, data)
 
     def _parse(self, uid: str, value: bytes) -> tuple[Row, ...]:
+        # What parses keys takes as long to load as a small repository to scan, and most hold none.
+        from collectors._material import rows as material_rows
+        from collectors.code._material import block_of
+
         setup = self._setup
         # Sealed keys are known by their place; naming the content makes that the same in every run.
         locator = f"{setup.target}?content={uid}"
