@@ -53,7 +53,7 @@ _REFERENCE: Final = re.compile(
 _PATH: Final = re.compile(rb"[\w\-]+/[\w\-+.]+(?:/.*)?", re.DOTALL)
 # AWS4-HMAC-SHA256, dotted.names, kebab-words, CONSTANT_NAMES, camelCase: what code calls things, not what it hides.
 _IDENTIFIER: Final = re.compile(
-    rb"[A-Z]{2,}\d{0,3}(?:[_\-][A-Z]{2,}\d{0,4})+|"
+    rb"[A-Z]{2,}\d{0,3}(?:[_\-][A-Z]{2,}\d{0,4})+|(?=.*[A-Z]{3})[A-Z][A-Z0-9]{1,9}(?:_[A-Z0-9]{1,9}){2,}|"
     rb"[A-Za-z_$][a-z]*(?:[A-Z][a-z]+)*\d{0,2}|(?:[A-Z][a-z]+){3,}\d{0,4}|[a-z]+(?:[_.\-](?:[a-z]+|\d{1,3})){3,}|(?:[a-z]+[_.:\-])+[a-z]*\d{0,3}|(?:[A-Z]+[_.:\-])*[A-Z]+\d{0,3}|"
     rb"[a-z]+(?:[_.:\-][a-zA-Z]+\d{0,3})+|[A-Z][a-z]+(?:[_.:\-][A-Za-z]+\d{0,3})+"
 )

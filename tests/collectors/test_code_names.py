@@ -108,6 +108,7 @@ NOT_SECRET = {
     "call": "currentToken = scanner2.scanJsDocToken();\n",
     "organisation": "# Issuer: CN=Buypass Class 2 Root CA O=Buypass AS-983163327\n",
     "variable": 'acmelab_token = "$ACMELAB_TOKEN1"\n',
+    "constants in a list": 'MACS = ["CKK_SHA3_512_HMAC", "CKK_BLAKE2B_384_HMAC"]\n',
     "words in a list": 'one of: "custom" * "next-day-delivery1" * "custom-type-1" *\n',
 }
 
