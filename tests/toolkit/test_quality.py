@@ -85,7 +85,7 @@ def rows(target: str) -> dict[str, object]:
     )  # fmt: skip
     secret = Secret(
         secret_uid="hmac:" + HEX, **place, locator=target + "s.py#3", rule="r", title="t", severity=Severity.HIGH,
-        preview="AKIA…", key_uid="hmac:" + HEX, path="s.py", line=3, column=1, first_commit=HEX, first_author="a",
+        preview="AKIA…", key_uid="hmac:" + HEX, credential_uid="keeper:" + HEX, path="s.py", line=3, column=1, first_commit=HEX, first_author="a",
         last_commit=HEX, occurrences=1, confidence=0.5, reasons=("x",), gives="g", documented="https://d.test/",
         facts=("user=u",), end_column=9, wrapped=("zip:a",), first_subject="s", paths=("s.py",), commits=1,
         liveness=Liveness.DEAD, checked_at=NOW, suppression="s", suppressed_until=NOW, **seen,
