@@ -142,7 +142,7 @@ def custody(inv: Inventory) -> Figure:
     """Where private and secret halves lie, and what stands between them and a thief."""
     held = inv.keys[inv.keys["key_type"].isin(_HELD)]
     protection = held["protection"].astype(object).where(held["protection"].notna(), "unknown")
-    counts = _table(_names(held["collector"]), protection, list(_PROTECTIONS))
+    counts = _table(_names(_keepers(held, inv.tokens)), protection, list(_PROTECTIONS))
     bare, places = int(counts["none"].sum()), len(held)
     says = f"In {bare:,} of {places:,} places the key lies in clear: whoever can read the place has it."
     title = "Where private and secret keys lie, by what seals them"
@@ -216,11 +216,29 @@ def burn_down(runs: pd.DataFrame) -> Figure:
         return _drawn(axes, title, says, "Stacked bars. " + _cells(runs.set_index(pd.Index(at))[list(_MOVED)]))
 
 
+def _keepers(held: pd.DataFrame, tokens: pd.DataFrame) -> pd.Series[Any]:
+    """Who keeps each key: its token by name, or its collector. Tokens never crowd out a collector's bar."""
+    known = tokens.drop_duplicates("target").set_index("target")
+    label = known["label"].astype(object).fillna("without a label").astype(str)
+    # Twins by name are told apart by the end of their serial number, as the table of tokens has it.
+    serial = known["serial_number"].astype(object).fillna("?").astype(str).str[-6:]
+    name = "token " + label.where(~label.duplicated(keep=False), label.str[:10] + ".." + serial)
+    token = held["target"].astype(object).map(name).astype(object)
+    others = held.loc[token.isna(), "collector"].nunique()
+    often = token.value_counts().index
+    room = max(1, _MOST - others)
+    if len(often) > room:
+        token = token.where(token.isna() | token.isin(often[: room - 1]), "other tokens")
+    return token.fillna(held["collector"].astype(object))
+
+
 def _names(column: pd.Series[Any]) -> pd.Series[Any]:
     """Names short and plain enough to draw; the rarest folded into one."""
     found = column.astype(object).where(column.notna(), "unknown").astype(str)
     often = list(found.value_counts().index[:_MOST])
-    drawn = {name: name.encode("ascii", "backslashreplace").decode()[:24] for name in often}
+    ascii_ = {name: name.encode("ascii", "backslashreplace").decode() for name in often}
+    # Control characters are ASCII too, and have no place in a drawing (XML 1.0, 2.2).
+    drawn = {name: "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in s)[:24] for name, s in ascii_.items()}
     return found.map(drawn).fillna("all others")
 
 

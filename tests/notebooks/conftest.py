@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from toolkit.model import Certificate, Gap, Key, Reading, Secret
+from toolkit.model import Certificate, Gap, Key, Reading, Secret, Token
 from toolkit.store import Workspace
 from toolkit.tables import Builder
 
@@ -44,7 +44,7 @@ def uid(*parts: object) -> str:
 
 
 def rows(count: int):
-    """Keys of many kinds at many places, some of them twice; certificates, secrets and gaps with hostile names."""
+    """Keys of many kinds at many places, some of them twice; certificates, tokens, secrets, gaps with hostile names."""
     for number in range(count):
         algorithm, parameter, size_bits = KINDS[number % len(KINDS)]
         name, born = NAMES[number % len(NAMES)], AS_OF - timedelta(days=(number * 37) % 2200)
@@ -68,6 +68,14 @@ def rows(count: int):
                 issuer=f"CN={name}", not_before=born, not_after=born + timedelta(days=825),
                 signature_algorithm="sha1WithRSA", signature_hash="SHA-1", is_ca=number % 5 == 0, names=(name,),
             )  # fmt: skip
+    for number in range(4):
+        name, target = NAMES[number], f"pkcs11://estate/{number}"
+        yield Token(
+            token_uid="keeper:" + uid("token", number), collector="pkcs11", target=target, locator=target, label=name,
+            manufacturer=name, model=name, serial_number=name, firmware_version=name, module=f"/usr/lib/{name}.so",
+            is_fips=number == 1 or None, fips_reason=name, needs_login=bool(number), keys=number + 1,
+            flags=("CKF_TOKEN_INITIALIZED", "CKF_USER_PIN_INITIALIZED", "CKF_USER_PIN_LOCKED") if number else None,
+        )  # fmt: skip
     for number, name in enumerate(NAMES):
         yield Secret(
             secret_uid="hmac:" + uid("secret", number), collector="code", target="code://estate/1", confidence=0.9,

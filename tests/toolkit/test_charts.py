@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from toolkit import charts
-from toolkit.model import Key
+from toolkit.model import Key, Token
 from toolkit.tables import Builder, Inventory
 from toolkit.terms import KeyType, Protection
 
@@ -140,3 +140,43 @@ def test_figures_of_nothing_are_drawn_and_say_so():
     drawn = charts.worth(none, pd.DataFrame({"score": []})), charts.deadlines(keys), charts.burn_down(runs)
     assert all("<svg" in figure.svg for figure in drawn)
     assert "There is no run yet." == drawn[2].says
+
+
+def kept(*tokens, others=()):
+    """A private key on each token (label and serial number), and one of each other collector."""
+    builder = Builder()
+    for number, (label, serial) in enumerate(tokens):
+        place = {"collector": "pkcs11", "target": f"pkcs11:{number}", "locator": f"pkcs11:{number}"}
+        builder.add(Token(token_uid=f"keeper:{number}", label=label, serial_number=serial, **place))
+        builder.add(Key(key_uid=f"spki:t{number}", key_type=KeyType.PRIVATE_KEY, protection=Protection.TOKEN, **place))
+    for name in others:
+        place = {"collector": name, "target": "t:", "locator": f"file:///{name}"}
+        builder.add(Key(key_uid=f"spki:{name}", key_type=KeyType.PRIVATE_KEY, protection=Protection.NONE, **place))
+    return Inventory.of(builder)
+
+
+def test_each_token_has_a_bar_and_twins_are_told_apart():
+    """By name; two of one name by the end of their serial number."""
+    alt = charts.custody(kept(("pay", "1"), ("twin", "aa0001"), ("twin", "aa0002"), (None, None))).alt
+
+    for name in ("token pay", "token twin..aa0001", "token twin..aa0002", "token without a label"):
+        assert f"{name}, token: 1" in alt
+    assert "pkcs11," not in alt
+
+
+def test_many_tokens_do_not_hide_a_file_in_clear():
+    """What does not fit are tokens; the bar that has to be seen stays."""
+    alt = charts.custody(kept(*((f"t{n:02}", str(n)) for n in range(40)), others=("keyfiles", "code"))).alt
+
+    assert "keyfiles, none: 1" in alt
+    assert "code, none: 1" in alt
+    assert "other tokens, token: 34" in alt
+
+
+def test_a_hostile_label_of_a_token_is_drawn_as_ascii():
+    """Control characters are spelled out: in XML they would break the drawing, in a terminal its description."""
+    figure = charts.custody(kept(("\x1b[31m-->\n", "1"), ("<script>", "2")))
+
+    ET.fromstring(figure.svg)
+    assert "\\x1b[31m-->\\x0a" in figure.alt
+    assert "<script>" not in figure.svg

@@ -53,9 +53,9 @@ def judged(frame: pd.DataFrame, as_json: bool) -> None:
     if as_json:
         table(frame, as_json)
         return
-    checked = frame["mark"].astype(object).map({"S": "second hand", "K": "unverified"}).fillna("")
-    draft = frame["is_draft"].astype(object).map({True: "draft"}).fillna("")
-    words = [", ".join(filter(None, pair)) for pair in zip(draft, checked, strict=True)]
+    from toolkit.narrative.words import standing
+
+    words = [", ".join(standing(*told)) for told in zip(frame["mark"], frame["is_draft"], strict=True)]
     table(frame.assign(mark=words).drop(columns="is_draft").rename(columns={"mark": "standing"}), as_json)
 
 

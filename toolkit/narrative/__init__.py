@@ -17,8 +17,9 @@ from toolkit.narrative.inventory import gaps, hard_coded, in_several_places
 from toolkit.narrative.page import Page, key_page
 from toolkit.narrative.quantum import mandates, moves
 from toolkit.narrative.risk import standards, summary, worst
+from toolkit.narrative.tokens import keepers, tokens
 
 __all__ = [
-    "Evidence", "Page", "Summary", "Table", "evidence", "gaps", "hard_coded", "in_several_places", "key_page",
-    "mandates", "moment", "moves", "standards", "summary", "worst",
+    "Evidence", "Page", "Summary", "Table", "evidence", "gaps", "hard_coded", "in_several_places", "keepers",
+    "key_page", "mandates", "moment", "moves", "standards", "summary", "tokens", "worst",
 ]  # fmt: skip

@@ -80,11 +80,11 @@ def count(value: object) -> Safe:
     return NOTHING if is_unknown(value) or not value else Safe(f"{int(str(value)):,}")
 
 
-def chip(word: object) -> Safe:
-    """A level or verdict as a coloured word; the colour only repeats it."""
+def chip(word: object, *, kind: str = "") -> Safe:
+    """A level or verdict as a coloured word; the colour only repeats it. `kind` is the class if the word is none."""
     if is_unknown(word):
         return UNKNOWN
-    name = "".join(c for c in str(word).lower() if c.isalnum() or c in "-_")
+    name = "".join(c for c in (kind or str(word)).lower() if c.isalnum() or c in "-_")
     return Safe(f'<span class="chip {name}">{escape(visible(word).replace("-", " ").replace("_", " "))}</span>')
 
 
@@ -106,6 +106,11 @@ def lines(parts: Sequence[Safe]) -> Safe:
 def with_leave(excepted: object) -> Safe:
     """The exception by which a rule is broken, if there is one: marked, so that nobody takes it for a pass."""
     return NOTHING if is_unknown(excepted) else spaced([chip("excepted"), text(excepted, most=220)])
+
+
+def quiet(value: object, *, most: int = 110) -> Safe:
+    """A value that matters less than those beside it."""
+    return Safe(f'<span class="quiet">{text(value, most=most)}</span>')
 
 
 def spaced(parts: Sequence[Safe]) -> Safe:

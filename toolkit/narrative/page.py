@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from toolkit.narrative.display import NOTHING, Safe, Table, chip, day, lines, place, strong, text, with_leave, word
+from toolkit.narrative.display import Safe, Table, chip, day, lines, place, strong, text, with_leave, word
+from toolkit.narrative.verdicts import standing_chips
 from toolkit.narrative.words import how_many, is_are, kind_of, listed, records
 
 _MOST: Final = 30
@@ -120,7 +121,7 @@ def _rule(row: Any) -> Safe:
 
 
 def _clause(row: Any) -> Safe:
-    return lines([text(row.clause, most=100), text(f"[{row.mark}]"), chip("draft") if row.is_draft else NOTHING])
+    return lines([text(row.clause, most=100), standing_chips(row.mark, row.is_draft)])
 
 
 def _broken(frame: pd.DataFrame) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.narrative.display import NOTHING, Safe, Table, chip, count, day, lines, place, text, uid, word
+from toolkit.narrative.display import NOTHING, Safe, Table, count, day, lines, place, quiet, text, uid, word
+from toolkit.narrative.verdicts import clause
 from toolkit.narrative.words import how_many, records
 
 
@@ -20,10 +21,10 @@ def moves(keys: pd.DataFrame, *, top: int = 15) -> Table:
                     uid(row.subject_uid),
                 ]
             ),
-            lines([place(row.locator), _quiet("held here" if row.holds_secret else "held by others")]),
+            lines([place(row.locator), quiet("held here" if row.holds_secret else "held by others")]),
             word(row.function),
             lines(
-                [word(f"{row.must_hold_until:.0f}"), NOTHING if row.is_horizon_known else _quiet("not told, assumed")]
+                [word(f"{row.must_hold_until:.0f}"), NOTHING if row.is_horizon_known else quiet("not told, assumed")]
             ),
             word(f"{row.chance:.0%}"),
             _dated(row),
@@ -38,13 +39,9 @@ def _kind(row: Any) -> str:
     return " ".join(str(part) for part in (row.algorithm, row.parameter) if not pd.isna(part))
 
 
-def _quiet(words: str) -> Safe:
-    return Safe(f'<span class="quiet">{text(words, most=110)}</span>')
-
-
 def _dated(row: Any) -> Safe:
     told = [
-        lines([day(when), _quiet(f"{prefix}{name}")])
+        lines([day(when), quiet(f"{prefix}{name}")])
         for when, name, prefix in (
             (row.until, row.mandate, ""),
             (row.may_be_until, row.may_be, "if in scope: "),
@@ -71,13 +68,8 @@ def mandates(told: pd.DataFrame) -> Table:
     """Who asks for the move, by when, and how many keys that binds or may bind."""
     rows = [
         (
-            lines([word(row.mandate), chip("draft") if row.is_draft else NOTHING]),
-            lines(
-                [
-                    text(row.says, most=160),
-                    Safe(f'<span class="quiet">{text(row.document, most=100)} [{text(row.mark)}]</span>'),
-                ]
-            ),
+            word(row.mandate),
+            lines([text(row.says, most=160), clause(row.document, row.mark, row.is_draft)]),
             word(row.binding),
             text("everyone" if pd.isna(row.scope) else row.scope),
             day(row.until),

@@ -17,6 +17,7 @@ from toolkit.narrative.display import (
     immediate,
     lines,
     place,
+    quiet,
     spaced,
     strong,
     text,
@@ -24,7 +25,8 @@ from toolkit.narrative.display import (
     with_leave,
     word,
 )
-from toolkit.narrative.words import how_many, is_are, kind_of, listed, place_of, records
+from toolkit.narrative.verdicts import clause, verdict_lines
+from toolkit.narrative.words import how_many, is_are, kind_of, listed, place_of, records, standing
 from toolkit.tables import Inventory
 from toolkit.terms import Verdict
 
@@ -129,7 +131,7 @@ def worst(keys: pd.DataFrame, scores: pd.DataFrame, findings: pd.DataFrame, *, t
             lines([strong(f"{row.score:.0f}"), chip(row.band), NOTHING if pd.isna(row.gate) else immediate()]),
             lines([_what(row, known), place(row.locator), uid(row.subject_uid)]),
             lines([text(reason, most=120) for reason in list(row.reasons)[:3]]),
-            lines(_verdicts(hard[hard["subject_uid"] == row.subject_uid])),
+            verdict_lines(hard[hard["subject_uid"] == row.subject_uid], most=3),
             text(row.todo, most=200),
         )
         for row in records(shown)
@@ -149,19 +151,6 @@ def _what(row: Any, known: pd.DataFrame) -> Safe:
         label = "" if pd.isna(row.label) else f" “{row.label}”"
         return text(kind_of(known.loc[row.subject_uid]) + label, most=80)
     return text("hard-coded secret" if pd.isna(row.label) else row.label, most=80)
-
-
-def _verdicts(hard: pd.DataFrame) -> list[Safe]:
-    ranked = hard.assign(_fails=hard["verdict"] == "FAIL", _final=~hard["is_draft"].astype(bool))
-    ranked = ranked.sort_values(["_fails", "_final", "severity"], ascending=False)
-    told = [
-        spaced(
-            [chip(row.verdict), text(f"{row.pack}: {row.rule}", most=60), text("(draft)") if row.is_draft else NOTHING]
-        )
-        for row in records(ranked.head(3))
-    ]
-    more = len(ranked) - len(told)
-    return [*told, text(f"and {more:,} more")] if more > 0 else told
 
 
 def _first_sentence(scores: pd.DataFrame, top: int) -> str:
@@ -215,7 +204,7 @@ def _packs(by_rule: pd.DataFrame) -> _Rows:
         counts = pd.Series(worst).value_counts()
         rows.append(
             (
-                lines([word(name), text(first["edition"], most=70)]),
+                lines([word(name), text(first["edition"], most=70), _standings(rules)]),
                 spaced([word(first["binding"]), chip(first["status"]) if first["status"] != "in-force" else NOTHING]),
                 *(count(int(counts.get(verdict, 0))) for verdict in _SHORT),
             )
@@ -223,11 +212,25 @@ def _packs(by_rule: pd.DataFrame) -> _Rows:
     return ("Pack", "Binding", *_SHORT.values()), tuple(rows), frozenset(_SHORT.values())
 
 
+def _standings(rules: pd.DataFrame) -> Safe:
+    """How many of a pack's rules rest on a clause that nobody read in the document itself, or on a draft's."""
+    words = [said for row in records(rules) for said in standing(row.mark, row.is_draft)]
+    told = [f"{words.count(said):,} {said}" for said in sorted(set(words))]
+    return quiet(f"of {how_many(len(rules), 'rule')} that apply: {', '.join(told)}") if told else NOTHING
+
+
 def _broken(rules: pd.DataFrame) -> _Rows:
     rows = [
         (
-            lines([word(row.pack), _draft(row.is_draft)]),
-            lines([text(row.rule), text(row.says, most=180), _clause(row.clause, row.mark), with_leave(row.excepted)]),
+            word(row.pack),
+            lines(
+                [
+                    text(row.rule),
+                    text(row.says, most=180),
+                    clause(row.clause, row.mark, row.is_draft),
+                    with_leave(row.excepted),
+                ]
+            ),
             chip(row.severity),
             *(count(getattr(row, verdict)) for verdict in _SHORT),
         )
@@ -240,19 +243,11 @@ def _broken_sentence(broken: pd.DataFrame, top: int) -> str:
     if broken.empty:
         return "No rule is broken by anything that was found."
     more = f" The first {top:,} are shown; `keyatlas assess` has all." if len(broken) > top else ""
-    guesses = int((broken["mark"] == "K").sum())
+    guesses, drafts = int((broken["mark"] == "K").sum()), int(broken["is_draft"].fillna(False).sum())
     return (
-        f"{how_many(len(broken), 'rule')} {is_are(len(broken))} broken, in counts of subjects by verdict; {guesses:,} "
-        f"of them rest on a clause from knowledge [K].{more}"
+        f"{how_many(len(broken), 'rule')} {is_are(len(broken))} broken, in counts of subjects by verdict; the clauses "
+        f"of {guesses:,} of them are unverified, and {drafts:,} {is_are(drafts)} a draft's.{more}"
     )
-
-
-def _draft(is_draft: object) -> Safe:
-    return chip("draft") if is_draft is not pd.NA and is_draft else NOTHING
-
-
-def _clause(clause: object, mark: object) -> Safe:
-    return Safe(f'<span class="quiet">{text(clause, most=120)} [{text(mark)}]</span>')
 
 
 def _standards_sentence(findings: pd.DataFrame) -> str:
@@ -266,6 +261,6 @@ def _standards_sentence(findings: pd.DataFrame) -> str:
         f"{how_many(failed[['pack', 'rule']].drop_duplicates().shape[0], 'rule')}; of {verdicts['INDETERMINATE']:,} "
         f"verdicts nothing can be said because a field or a scope is unknown, which is no pass, and "
         f"{verdicts['ATTESTATION_REQUIRED']:,} need a person's word. Each rule counts once here, by its worst verdict. "
-        f"Marks: [P] clause checked against the document "
-        f"itself, [S] against others that quote it, [K] from knowledge."
+        f"A clause without a mark was checked in the document itself; second hand: in others that quote it; "
+        f"unverified: written from knowledge; a draft binds nobody yet."
     )

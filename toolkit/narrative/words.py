@@ -1,9 +1,9 @@
-"""Small words: plurals, lists, the name of a kind of key, and of a place."""
+"""Small words: plurals, lists, the name of a kind of key, and of a place, the standing of a clause."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
 import pandas as pd
@@ -30,6 +30,20 @@ def listed(names: Sequence[str]) -> str:
     'a, b and c'
     """
     return " and ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), *names[-1:]])
+
+
+_MARKS: Final = {"S": "second hand", "K": "unverified"}
+
+
+def standing(mark: object, is_draft: object) -> tuple[str, ...]:
+    """How far a clause may be relied on, beyond being in force and read in the document itself, which is no word.
+
+    >>> standing("K", True), standing("P", False)
+    (('draft', 'unverified'), ())
+    """
+    # A flag that is unknown (pd.NA) has no truth of its own.
+    draft = ("draft",) if not pd.isna(is_draft) and is_draft else ()  # type: ignore[call-overload]  # a scalar
+    return (*draft, *((_MARKS[str(mark)],) if str(mark) in _MARKS else ()))
 
 
 def records(frame: pd.DataFrame) -> Iterator[Any]:
