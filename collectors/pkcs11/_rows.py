@@ -210,7 +210,9 @@ class TokenRows:
         """Token, keys and certificates, each now told of the others."""
         if self._token:
             certificates = sum(isinstance(row, Certificate) for row in self._certificates)
-            yield token_row(self._target, self._token, len(self._keys), certificates, self._others)
+            # Of a token that was not logged in to, none that can be seen is not none.
+            keys = len(self._keys) if self._keys or self._is_whole else None
+            yield token_row(self._target, self._token, keys, certificates, self._others)
         for seen in self._privates:
             if seen.fields:
                 self._meet(seen)

@@ -43,7 +43,9 @@ def _fips(token: dict[str, Any], others: Counter[str]) -> tuple[bool | None, str
     return None, None
 
 
-def token_row(target: Target, token: dict[str, Any], keys: int, certificates: int, others: Counter[str]) -> Token:
+def token_row(
+    target: Target, token: dict[str, Any], keys: int | None, certificates: int, others: Counter[str]
+) -> Token:
     """The row of a token, with what was seen on it."""
     flags = token["flags"]
     is_fips, why = _fips(token, others)

@@ -139,3 +139,39 @@ def test_a_wrong_pin_of_somebody_else_is_found(bad, tmp_path, monkeypatch):
     tk.collect("pkcs11", **wrong, show_progress=False)
     again = tk.collect("pkcs11", modules=[module], silence_seconds=60, show_progress=False)
     assert {"WARN"} == set(tk.assess(again, "pkcs11_custody").set_index("rule").loc[["pin-healthy"], "verdict"])
+
+
+def test_a_token_whose_keys_nobody_may_see_is_not_passed_over(tmp_path, monkeypatch):
+    """After a wrong PIN we do not log in, and how many keys there are is unknown: that its count is low is still told."""
+    module = softhsm.find()
+    if module is None:
+        pytest.skip("SoftHSM2 is not installed")
+    pin, wrong = secrets.token_hex(6), tmp_path / "wrong"
+    wrong.write_text(secrets.token_hex(6))
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm2.conf"))
+    words = ["softhsm2-util", "--init-token", "--free", "--label", "hidden", "--so-pin", secrets.token_hex(6)]
+    subprocess.run([*words, "--pin", pin], check=True, capture_output=True)
+    words = [
+        "pkcs11-tool",
+        "--module",
+        module,
+        "--login",
+        "--pin",
+        pin,
+        "--keygen",
+        "--key-type",
+        "AES:32",
+        "--private",
+    ]
+    subprocess.run(words, check=True, capture_output=True)
+    asked = {"modules": [module], "pin": f"file:{wrong}", "silence_seconds": 60, "show_progress": False}
+    tk.collect("pkcs11", **asked)
+
+    inv = tk.collect("pkcs11", **asked)
+
+    assert inv.tokens["keys"].isna().all()
+    verdicts = tk.assess(inv, "pkcs11_custody").set_index("rule")["verdict"]
+    assert "WARN" == verdicts["pin-healthy"]
+    assert "INDETERMINATE" == verdicts["pin-changed"]
