@@ -5,7 +5,7 @@ Refuses to: know what else is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from collectors.code._book import book
@@ -22,6 +22,8 @@ from toolkit.model import Row
 if TYPE_CHECKING:
     from collectors.code._liveness import Asker
 
+_MANY: Final = 100
+"""Blobs from which on it is worth looking through whole packs; fewer (what is staged, what is new) git finds sooner."""
 _TOO_LARGE: Final = "it is too large to be opened"
 
 
@@ -47,7 +49,7 @@ class Reader:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._asker = _asker(setup)
-        self._packs = _packs(setup)
+        self._packs: list[Pack] | None = None
         self._scanner = Scanner(book(setup.patterns), setup.fingerprinter, self._parse, salt=setup.salt)
 
     def read(self, unit: Unit) -> Outcome:
@@ -73,9 +75,14 @@ class Reader:
 
     def _blobs(self, unit: BlobUnit, outcome: Outcome) -> Iterator[Hit]:
         assert self._setup.git is not None
-        versions = Versions(self._packs)
-        yield from self._scanner.versions(versions.read(unit.ids))
-        blobs = Blobs(self._setup.git, versions.left, chunk=self._setup.chunk, margin=MARGIN)
+        left: Sequence[bytes] = unit.ids
+        if len(left) >= _MANY:
+            if self._packs is None:
+                self._packs = _packs(self._setup)
+            versions = Versions(self._packs)
+            yield from self._scanner.versions(versions.read(unit.ids))
+            left = versions.left
+        blobs = Blobs(self._setup.git, left, chunk=self._setup.chunk, margin=MARGIN)
         try:
             for stream in blobs.streams():
                 yield from self._scanner.hits(stream)
