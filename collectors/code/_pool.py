@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from collectors.code._work import BlobUnit, FileUnit, Outcome, Setup, Unit
 
@@ -39,30 +39,49 @@ def shares(total: int, processes: int) -> Iterator[slice]:
         at += size
 
 
-def outcomes(setup: Setup, units: Sequence[Unit], processes: int) -> Iterator[Outcome]:
-    """What each unit gave, in no order."""
-    if processes < 2 or len(units) < 2:
-        yield from map(_reader(setup).read, units) if units else ()
-        return
-    waiting: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
-    done: queue.SimpleQueue[Outcome | tuple[Unit, ...]] = queue.SimpleQueue()
-    open_units = len(units)
-    for unit in units:
-        waiting.put(unit)
-    children = [_Child(setup, waiting, done) for _ in range(min(processes, len(units)))]
-    try:
+class Pool:
+    """Processes that read units of one target; started when there is work for several, and kept until it is left."""
+
+    def __init__(self, setup: Setup, processes: int) -> None:
+        self._setup = setup
+        self._processes = processes
+        self._waiting: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Outcome | tuple[Unit, ...]] = queue.SimpleQueue()
+        self._children: list[_Child] = []
+        self._reader: Reader | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        for child in self._children:
+            child.end()
+
+    def start(self) -> None:
+        """Start them before their work is known: loading what scans takes as long as finding out what is to be read."""
+        if self._processes > 1 and not self._children:
+            self._children = [_Child(self._setup, self._waiting, self._done) for _ in range(self._processes)]
+
+    def outcomes(self, units: Sequence[Unit]) -> Iterator[Outcome]:
+        """What each unit gave, in no order."""
+        if self._processes < 2 or len(units) < 2:
+            if units and self._reader is None:
+                self._reader = _reader(self._setup)
+            yield from (self._reader.read(unit) for unit in units if self._reader is not None)
+            return
+        self.start()
+        open_units = len(units)
+        for unit in units:
+            self._waiting.put(unit)
         while open_units:
-            said = done.get()
+            said = self._done.get()
             open_units -= 1
             if isinstance(said, Outcome):
                 yield said
                 continue
             open_units += len(said)
             for unit in said:
-                waiting.put(unit)
-    finally:
-        for child in children:
-            child.end()
+                self._waiting.put(unit)
 
 
 def _reader(setup: Setup) -> Reader:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,7 @@ from urllib.parse import quote
 from collectors.code._book import book
 from collectors.code._git import Git, Layout, borrowed
 from collectors.code._history import Story, stories
-from collectors.code._pool import outcomes, shares
+from collectors.code._pool import Pool, shares
 from collectors.code._rows import Findings
 from collectors.code._rules import lost
 from collectors.code._seen import Seen, packed, refs, stamp, unpacked
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collectors.code import Code
 
 _UNREADABLE: Final = "run `git fsck` in the repository, and fetch what is broken again"
+_LARGE: Final = 8 << 20
+"""Bytes of packs that several processes read sooner."""
 _FEW: Final = 2_000
 """Objects that one process reads sooner than two could be started."""
 
@@ -58,6 +61,7 @@ class Reading:
             baseline=code.baseline,
         )
         self._findings.marks = code.marks
+        self._pool = Pool(self._setup, code.processes)
 
     def folder(self, root: Path) -> Iterator[Row]:
         """A plain folder, or one file."""
@@ -71,7 +75,8 @@ class Reading:
                 advice="name the top folder of a repository",
             )
         yield from self._lost()
-        yield from self._files(top, [*names])
+        with self._pool:
+            yield from self._files(top, [*names])
         for path in denied:
             yield self._gap(f"{path}/", "the folder cannot be listed", GapStatus.DENIED)
         yield from self._nested(nested or [])
@@ -80,8 +85,10 @@ class Reading:
     def repository(self, layout: Layout) -> Iterator[Row]:
         """A repository: its blobs, its files, then whose they are."""
         yield from self._lost()
-        with borrowed(layout, with_index=self._code.staged) as git:
-            self._setup = replace(self._setup, git=git, objects=layout.objects, width=layout.width)
+        with ExitStack() as stack:
+            git = stack.enter_context(borrowed(layout, with_index=self._code.staged))
+            setup = replace(self._setup, git=git, objects=layout.objects, width=layout.width)
+            self._pool = stack.enter_context(Pool(setup, self._code.processes))
             told: dict[bytes, Story] = {}
             if self._code.staged:
                 blobs = staged(git)
@@ -149,6 +156,8 @@ class Reading:
         else:
             from collectors.code._listing import listed  # loads numpy, which a second run with nothing new does without
 
+            if (seen is None or not seen.ids) and _is_large(layout):
+                self._pool.start()
             try:
                 ids, missing, is_listed = listed(git, layout)
             except SourceBroken as broken:
@@ -174,7 +183,7 @@ class Reading:
         yield from shares(total, processes) if total > _FEW and processes > 1 else [slice(0, total)][: min(total, 1)]
 
     def _read(self, units: Sequence[Unit], seen: Seen | None = None) -> Iterator[Gap]:
-        for outcome in outcomes(self._setup, units, self._code.processes):
+        for outcome in self._pool.outcomes(units):
             self._findings.add(outcome)
             if seen is not None:
                 outcome.remember(seen)
@@ -225,3 +234,10 @@ class Reading:
             field=field,
             advice=advice,
         )
+
+
+def _is_large(layout: Layout) -> bool:
+    """Whether several processes will surely be needed for its history."""
+    with suppress(OSError):
+        return sum(path.lstat().st_size for path in (layout.common / "objects" / "pack").glob("*.pack")) > _LARGE
+    return False
