@@ -33,7 +33,7 @@ import pandas as pd
 
 from toolkit.assessment._conflicts import conflicts
 from toolkit.assessment._found import INVENTORY, Found, Part
-from toolkit.assessment._saw import Saw
+from toolkit.assessment._saw import Saw, Shown
 from toolkit.conditions import ALWAYS, Bits, Columns, fields_of
 from toolkit.policies import Judged, Pack, Rule, judge
 from toolkit.terms import Severity, Topic, TrustMark, Verb, Verdict
@@ -134,9 +134,10 @@ class _Assessment:
         groups: dict[tuple[str, tuple[str, ...]], list[Part]] = {}
         for part in parts:
             groups.setdefault((part.subject, part.fields), []).append(part)
+        shown: Shown = {}
         for (subject, fields), alike in groups.items():
             columns = self.columns[subject] if fields or subject != INVENTORY else _ONCE
-            found.write(Saw(columns, fields), [(part, *self._told(part)) for part in alike], len(columns))
+            found.write(Saw(columns, fields, shown), [(part, *self._told(part)) for part in alike], len(columns))
         self.columns.clear()  # answers and codes of a million rows are hundreds of megabytes
         return found.frame(self.rules)
 

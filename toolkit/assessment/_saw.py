@@ -22,6 +22,10 @@ _TABLE: Final = 1 << 22
 """Up to so many possible combinations a table of them is quicker than a hash of those that there are."""
 
 
+Shown = dict[tuple[str, str], pa.Array]
+"""The JSON of all values, by subject and field: a label of each of a million keys is written once, whoever asks."""
+
+
 class Saw:
     """One set of fields over all rows of a subject.
 
@@ -29,8 +33,8 @@ class Saw:
     grow past `_TABLE`, the combinations that occur are numbered anew, and `_tuples` keeps the digits of each.
     """
 
-    def __init__(self, columns: Columns, fields: Sequence[str]) -> None:
-        self._columns, self._fields = columns, fields
+    def __init__(self, columns: Columns, fields: Sequence[str], shown: Shown) -> None:
+        self._columns, self._fields, self._shown = columns, fields, shown
         self._tuples: list[NDArray[Any]] = []
         self._open: list[int] = []  # sizes of the digits that are not in `_tuples` yet
         self.count = 1
@@ -76,11 +80,21 @@ class Saw:
             return pa.array(["{}"] * len(used), pa.large_string())
         parts: list[Any] = []
         for number, (name, digits) in enumerate(zip(self._fields, self._digits(used), strict=True)):
-            _, values = self._columns.codes(name)
             lead = ", " if number else "{"
-            shown = pa.array([f'{lead}"{name}": null'] + [f'{lead}"{name}": {_show(value)}' for value in values])
-            parts.append(shown.take(pa.array(digits)))
-        return pc.binary_join_element_wise(*parts, pa.scalar("}"), "").cast(pa.large_string())
+            parts += (pa.scalar(f'{lead}"{name}": '), self._values(name).take(pa.array(digits)))
+        return pc.binary_join_element_wise(
+            *(part.cast(pa.large_string()) for part in parts),
+            pa.scalar("}", pa.large_string()),
+            pa.scalar("", pa.large_string()),
+        )
+
+    def _values(self, field: str) -> pa.Array:
+        """The JSON of each value of a field, that of the unknown first."""
+        key = self._columns.subject, field
+        if key not in self._shown:
+            _, values = self._columns.codes(field)
+            self._shown[key] = pa.array(["null", *map(_show, values)], pa.large_string())
+        return self._shown[key]
 
 
 def _dense(wide: NDArray[Any], size: int) -> tuple[NDArray[np.int32], NDArray[Any]]:
@@ -96,5 +110,8 @@ def _dense(wide: NDArray[Any], size: int) -> tuple[NDArray[np.int32], NDArray[An
     return codes.astype(np.int32), used
 
 
+_encoded: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder for each value
+
+
 def _show(value: object) -> str:
-    return f'"{value}"' if isinstance(value, np.datetime64) else json.dumps(value, ensure_ascii=False)
+    return f'"{value}"' if isinstance(value, np.datetime64) else _encoded(value)
