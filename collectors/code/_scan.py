@@ -98,6 +98,7 @@ class Scanner:
             self._forget(None)
             for version in batch:
                 carry(version, self._book.reach)
+                version.base = None  # or a version would keep all that it comes from
                 if version.candidates:
                     size = len(version.data)
                     piece = Piece(version.name, 0, size, 0, 0, -1, size)
