@@ -36,7 +36,7 @@ $(BIN)/python:
 PARTS := softhsm2-util:softhsm2 pkcs11-tool:opensc certutil:libnss3-tools chromium:chromium pdftoppm:poppler-utils ssh-keygen:openssh-client \
   openssl:openssl git:git cc:gcc keytool:default-jre-headless pg_ctlcluster:postgresql strace:strace p11-kit:p11-kit \
   /usr/lib/*/pkcs11/p11-kit-client.so:p11-kit-modules swtpm:swtpm tpm2_flushcontext:tpm2-tools \
-  /usr/lib/*/libtpm2_pkcs11.so.1:libtpm2-pkcs11-1 pkcsslotd:opencryptoki
+  /usr/lib/*/libtpm2_pkcs11.so.1:libtpm2-pkcs11-1 pkcsslotd:opencryptoki /usr/include/nss/pkcs11t.h:libnss3-dev
 system-packages:
 	@missing=""; for part in $(PARTS); do command -v $${part%%:*} >/dev/null || ls $${part%%:*} >/dev/null 2>&1 || missing="$$missing $${part##*:}"; done; \
 	if [ -n "$$missing" ]; then \

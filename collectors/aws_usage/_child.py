@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from collectors._frames import receive, send
 from collectors.aws_usage._reader import batches
-from collectors.aws_usage._workers import receive, send
 
 
 def _work() -> None:

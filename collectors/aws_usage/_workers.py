@@ -10,19 +10,18 @@ from __future__ import annotations
 import os
 import pickle
 import queue
-import struct
 import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Final
 
+from collectors._frames import receive, send
 from collectors.aws_usage._reader import Batch, File, Setup, batches
 from toolkit.terms import GapStatus
 
-_SIZE: Final = struct.Struct(">q")
 _SHARE: Final = 2 << 20
 """Compressed bytes that a child is given at a time."""
 _ALONE: Final = 1 << 20
@@ -170,23 +169,3 @@ class _Round:
         except (OSError, EOFError, ValueError, pickle.UnpicklingError):
             pass
         return done
-
-
-def send(pipe: IO[bytes], thing: object) -> None:
-    """One object in a frame."""
-    content = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
-    pipe.write(_SIZE.pack(len(content)))
-    pipe.write(content)
-    pipe.flush()
-
-
-def receive(pipe: IO[bytes]) -> Any:
-    """One object out of a frame that this program wrote; EOFError at the end."""
-    head = pipe.read(_SIZE.size)
-    if len(head) < _SIZE.size:
-        raise EOFError
-    size = _SIZE.unpack(head)[0]
-    content = pipe.read(size)
-    if len(content) < size:
-        raise EOFError
-    return pickle.loads(content)  # noqa: S301  # both ends of the pipe are ours

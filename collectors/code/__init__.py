@@ -1,7 +1,8 @@
 """Secrets and keys in source code: the whole history of git repositories, and files as they lie there.
 
-Every blob of the object store is read once, in git's own order, reachable or not, by as many processes as there are
-cores. A repository is never trusted: its config, hooks and filters are not read, so nothing in it runs.
+Every blob of the object store is read once, reachable or not, each behind the one it is stored as a change of, by as
+many processes as there are cores. A repository is never trusted: its config, hooks and filters are not read, so nothing
+in it runs.
 Refuses to: follow links, tell a secret's value, or ask a vendor whether a token still works unless told to.
 
 >>> collector = Code(paths=("/nowhere",))

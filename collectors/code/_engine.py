@@ -5,8 +5,6 @@ Refuses to: know what a rule is; an expression is a number.
 
 from __future__ import annotations
 
-from typing import Final
-
 import hyperscan
 
 from collectors.code._book import Book, runs
@@ -14,7 +12,6 @@ from collectors.code._runs import Gathered, regions
 
 Candidates = list[tuple[int, int]]
 """End of the match and number of its expression."""
-_REMEMBERED: Final = 1 << 15
 
 
 class Engine:

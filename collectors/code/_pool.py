@@ -12,20 +12,19 @@ import os
 import pickle
 import queue
 import signal
-import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from collectors._frames import receive, send
 from collectors.code._work import BlobUnit, FileUnit, Outcome, Setup, Unit
 
 if TYPE_CHECKING:
     from collectors.code._units import Reader
 
-_SIZE: Final = struct.Struct(">q")
 _LEAST: Final = 400
 """Objects in the smallest share: below it, the work of asking is worth more than even shares."""
 
@@ -144,26 +143,6 @@ def _lost(unit: Unit) -> Outcome:
     elif isinstance(unit, FileUnit):
         outcome.denied = [(name, why) for name in unit.names]
     return outcome
-
-
-def send(pipe: IO[bytes], thing: object) -> None:
-    """One object in a frame."""
-    content = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
-    pipe.write(_SIZE.pack(len(content)))
-    pipe.write(content)
-    pipe.flush()
-
-
-def receive(pipe: IO[bytes]) -> Any:
-    """One object out of a frame that this program wrote; EOFError at the end."""
-    head = pipe.read(_SIZE.size)
-    if len(head) < _SIZE.size:
-        raise EOFError
-    size = _SIZE.unpack(head)[0]
-    content = pipe.read(size)
-    if len(content) < size:
-        raise EOFError
-    return pickle.loads(content)  # noqa: S301  # both ends of the pipe are ours
 
 
 def _end_with_parent() -> None:
