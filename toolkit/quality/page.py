@@ -19,14 +19,15 @@ import pandas as pd
 _STYLE: Final = """
 :root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, Arial, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% }
+table { border-collapse: collapse; width: 100%; font-size: 13px }
+small { color: GrayText }
 th, td { text-align: left; vertical-align: top; padding: .25rem .5rem; border-bottom: 1px solid #8886 }
 td.n { text-align: right; font-variant-numeric: tabular-nums }
 .FAIL, .differs { font-weight: 700; color: #d55e00 }
 .WARN { color: #b07000 }
 """
 _NUMBERS: Final = ("rows", "met", "broken", "undecided", "not_applicable")
-_COLUMNS: Final = ("rule", "clause", "subject", "severity", "verdict", *_NUMBERS, "agrees", "note")
+_COLUMNS: Final = ("rule", "subject", "severity", "verdict", *_NUMBERS, "agrees", "note")
 _AGREES: Final = {True: "yes", False: "NO"}
 
 
@@ -41,7 +42,7 @@ def page(told: pd.DataFrame, *, as_of: datetime, made: Iterable[Path]) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Control validation</title>',
         f"<style>{_STYLE}</style>",
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-        f"<h1>Control validation as of {escape(as_of.isoformat())}</h1>",
+        f"<h1>Control validation as of {escape(as_of.isoformat(timespec='seconds'))}</h1>",
         f"<p>Counted by {makers}, each by itself: {counted} controls by both; on {differ} they differ.",
         "A control passes only if some subjects meet it, none breaks it, and none is undecided.</p>",
     ]
@@ -59,8 +60,15 @@ def _summary(rows: pd.DataFrame) -> str:
 
 def _table(rows: pd.DataFrame) -> str:
     head = "".join(f'<th scope="col">{name.replace("_", " ")}</th>' for name in _COLUMNS)
-    body = "".join(f"<tr>{''.join(_cell(name, row[name]) for name in _COLUMNS)}</tr>" for _, row in rows.iterrows())
+    body = "".join(
+        f"<tr>{_rule(row['rule'], row['clause'])}{''.join(_cell(name, row[name]) for name in _COLUMNS[1:])}</tr>"
+        for _, row in rows.iterrows()
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _rule(rule: str, clause: str) -> str:
+    return f"<td>{escape(rule)}<br><small>{escape(clause)}</small></td>"
 
 
 def _cell(name: str, value: Any) -> str:
