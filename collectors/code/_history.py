@@ -6,7 +6,7 @@ Refuses to: keep anything of a blob that holds no finding.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,7 +17,7 @@ from collectors.code._values import redacted
 _LOG: Final = (
     "log", "--stdin", "--ignore-missing", "--raw", "--no-abbrev", "--no-renames", "--diff-merges=first-parent",
     "--root", "-z", "--no-mailmap", "--no-color", "--no-ext-diff", "--no-textconv",
-    "--format=%x01%H %P%x02%ct%x02%an <%ae>%x02%s",
+    "--format=%x01%ct %H %P",
 )  # fmt: skip
 
 
@@ -77,6 +77,7 @@ def stories(git: Git, blobs: set[bytes], into: dict[bytes, Story]) -> None:
     finally:
         _at_head(git, blobs, into)
         _parents(git, into)
+        _authors(git, into)
 
 
 def _changes(git: Git, blobs: set[bytes]) -> Iterator[tuple[bytes, bytes, bytes, Commit, str]]:
@@ -87,24 +88,17 @@ def _changes(git: Git, blobs: set[bytes]) -> Iterator[tuple[bytes, bytes, bytes,
     commit: Commit | None = None
     parent = ""
     for token in tokens:
-        token = token.lstrip(b"\n")
-        if token.startswith(b"\x01"):
-            header, commit = token, None
-        elif token.startswith(b":"):
+        if token.startswith((b":", b"\n:")):
             path = next(tokens, b"")
-            words = token.split(b" ")
-            if words[2] in blobs or words[3] in blobs:
+            _, _, old, new, _ = token.split(b" ", 4)
+            if new in blobs or old in blobs:
                 if commit is None:
-                    commit, parent = _commit(header)
-                yield words[2], words[3], path, commit, parent
-
-
-def _commit(header: bytes) -> tuple[Commit, str]:
-    facts, at, author, subject = header[1:].split(b"\x02", 3)
-    name, *parents = facts.split()
-    told = (redacted(text.decode("utf-8", "replace").strip()[:_LONGEST]) or None for text in (author, subject))
-    commit = Commit(name.decode(), _time(at), *told)
-    return commit, parents[0].decode() if parents else ""
+                    at, name, *parents = header.split(b" ")
+                    commit = Commit(name.decode(), _time(at))
+                    parent = parents[0].decode() if parents else ""
+                yield old, new, path, commit, parent
+        elif (begin := token.find(b"\x01")) >= 0:
+            header, commit = token[begin + 1 :], None
 
 
 def _added(story: Story, path: bytes, commit: Commit) -> None:
@@ -138,16 +132,38 @@ def _at_head(git: Git, blobs: set[bytes], into: dict[bytes, Story]) -> None:
             into[blob].last = commit
 
 
+def _asked(git: Git, names: set[str], form: str) -> Iterator[bytes]:
+    """What a format says of some commits."""
+    words = ("log", "--no-walk=unsorted", "--stdin", "-z", "--no-mailmap", "--ignore-missing", f"--format={form}")
+    return git.tokens(*words, stdin="".join(f"{name}\n" for name in sorted(names)).encode())
+
+
 def _parents(git: Git, into: dict[bytes, Story]) -> None:
     """The last commit that held a blob is the parent of the one that took it away."""
     gone = [story for story in into.values() if story.last_parent and not story.current]
     if not gone:
         return
-    names = "".join(f"{name}\n" for name in sorted({story.last_parent or "" for story in gone}))
-    words = ("log", "--no-walk=unsorted", "--stdin", "-z", "--no-mailmap", "--ignore-missing", "--format=%H %ct")
-    told = (token.partition(b" ") for token in git.tokens(*words, stdin=names.encode()))
+    told = (token.partition(b" ") for token in _asked(git, {story.last_parent or "" for story in gone}, "%H %ct"))
     times = {name.decode(): _time(at.strip()) for name, _, at in told}
     for story in gone:
         at = times.get(story.last_parent or "")
         if at is not None and (story.last is None or at >= story.last.at):
             story.last = Commit(story.last_parent or "", at)
+
+
+def _authors(git: Git, into: dict[bytes, Story]) -> None:
+    """Who wrote the first commit of each, and what about."""
+    firsts = {story.first.id: story.first for story in into.values() if story.first is not None}
+    if not firsts:
+        return
+    for token in _asked(git, {*firsts}, "%H%x02%an <%ae>%x02%s"):
+        name, author, subject = token.strip().split(b"\x02", 2)
+        if (first := firsts.get(name.decode())) is not None:
+            firsts[first.id] = replace(first, author=_shown(author), subject=_shown(subject))
+    for story in into.values():
+        if story.first is not None:
+            story.first = firsts[story.first.id]
+
+
+def _shown(text: bytes) -> str | None:
+    return redacted(text.decode("utf-8", "replace").strip()[:_LONGEST]) or None

@@ -8,6 +8,7 @@ Refuses to: start a child for work that one process does sooner.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import pickle
 import queue
@@ -158,6 +159,7 @@ def _serve() -> None:
         # What is printed by mistake must not fall among the frames.
         sys.stdout = sys.stderr
         reader = _reader(receive(given))
+        gc.freeze()  # the rules stay, and need not be gone through with each collection
         while True:
             send(out, reader.read(receive(given)))
     except (EOFError, BrokenPipeError):
