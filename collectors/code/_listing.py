@@ -30,9 +30,12 @@ def _in_packs(git: Git, layout: Layout) -> tuple[list[bytes], list[bytes], bool]
     if not objects:
         raise Damaged("nobody but git can tell where its objects are")
     found = [*packs(objects, layout.width)]
-    blobs = dict.fromkeys(name for pack in found for name in pack.families())
-    unsure = [name for pack in found for name in pack.untold()]
-    asked = [name for name in dict.fromkeys(loose(objects) + unsure) if name not in blobs]
+    names = [name for pack in found for name in pack.families()]
+    unsure = dict.fromkeys([*loose(objects), *(name for pack in found for name in pack.untold())])
+    if len(found) < 2 and not unsure:
+        return names, [], True
+    blobs = dict.fromkeys(names)
+    asked = [name for name in unsure if name not in blobs]
     if not asked:
         return [*blobs], [], True
     told = b"".join(git.tokens("cat-file", KINDS, "--buffer", stdin=b"\n".join(asked) + b"\n")).splitlines()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -150,12 +151,11 @@ class Pack:
             found = np.where(wrong, np.minimum(found + 1, len(self._first) - 1), found)
         return np.where((self._names[found] == names).all(1), self._entry_of[found], -1)
 
-    def find(self, names: Sequence[bytes]) -> list[int]:
+    def find(self, names: Sequence[bytes]) -> Ints:
         """The entries of some ids (hex); -1 for one that is not a blob of this pack."""
         raw = np.frombuffer(bytes.fromhex(b"".join(names).decode()), np.uint8).reshape(len(names), self._width)
         found = self._entries(raw)
-        told: list[int] = np.where((found >= 0) & (self.kind[found] == _BLOB), found, -1).tolist()
-        return told
+        return np.where((found >= 0) & (self.kind[found] == _BLOB), found, -1)
 
     def packed(self, start: int, end: int) -> bytes:
         """The bytes of an entry, as they are packed."""
@@ -164,31 +164,40 @@ class Pack:
     def families(self) -> list[bytes]:
         """Ids (hex) of all blobs, each behind the one that it is stored as a change of."""
         blobs = np.flatnonzero(self.kind == _BLOB)
-        names = self._names[self._by_name[blobs]].tobytes().hex().encode()
+        base = self.base[blobs]
+        # Changes by their bases: those of one base lie beside each other, and `first` says where.
+        is_change = (base >= 0) & (base != blobs) & (self.kind[base] == _BLOB)
+        changes = blobs[is_change]
+        changes = changes[np.argsort(self.base[changes], kind="stable")]
+        bounds = np.searchsorted(self.base[changes], np.arange(len(self.base) + 1))
+        return self._named(_descended(blobs[~is_change], changes, bounds))
+
+    def _named(self, entries: Ints) -> list[bytes]:
+        names = self._names[self._by_name[entries]].tobytes().hex().encode()
         width = 2 * self._width
-        told = {entry: names[width * at : width * at + width] for at, entry in enumerate(blobs.tolist())}
-        children: dict[int, list[int]] = {}
-        waiting: list[int] = []
-        for entry, base in zip(blobs.tolist(), self.base[blobs].tolist(), strict=True):
-            if base in told and base != entry:
-                children.setdefault(base, []).append(entry)
-            else:
-                waiting.append(entry)
-        waiting.reverse()
-        order: list[bytes] = []
-        while waiting:
-            entry = waiting.pop()
-            order.append(told[entry])
-            if entry in children:
-                waiting += reversed(children.pop(entry))
-        # Bases that go round in a circle are damage; their blobs are told all the same.
-        return [*order, *(told[entry] for circle in children.values() for entry in circle)]
+        return [names[at : at + width] for at in range(0, len(names), width)]
 
     def untold(self) -> list[bytes]:
         """Ids (hex) of entries of which nobody can tell what they are; git has the last word."""
-        strange = np.flatnonzero((self.kind < 1) | (self.kind > 4))
-        names = self._names[self._by_name[strange]]
-        return [name.tobytes().hex().encode() for name in names]
+        return self._named(np.flatnonzero((self.kind < 1) | (self.kind > 4)))
+
+
+def _descended(roots: Ints, changes: Ints, bounds: Ints) -> Ints:
+    """Roots, each before what it is the base of: changes[bounds[base]:bounds[base + 1]]."""
+    waiting = array("q", roots[::-1].tobytes())
+    order = array("q")
+    is_told = np.zeros(len(bounds), bool)
+    left, right = array("q", bounds[:-1].tobytes()), array("q", bounds[1:].tobytes())
+    turned = array("q", changes.tobytes())
+    while waiting:
+        entry = waiting.pop()
+        order.append(entry)
+        if left[entry] < right[entry]:
+            waiting.extend(reversed(turned[left[entry] : right[entry]]))
+    told = np.frombuffer(order, np.int64)
+    is_told[told] = True
+    # Bases that go round in a circle are damage; their blobs are told all the same.
+    return np.concatenate([told, changes[~is_told[changes]]])
 
 
 def packs(objects: Sequence[Path], width: int) -> Iterator[Pack]:

@@ -31,6 +31,8 @@ MOST: Final = 2_000
 """Findings of one rule that are told of one blob: a list of a million tokens is one fact."""
 BATCH: Final = 24 << 20
 """Bytes of versions whose new parts are scanned as one text."""
+_EACH: Final = 1000
+"""Bytes that a version takes beyond its own: most blobs of some repositories are smaller than that."""
 Parse = Callable[[str, bytes], tuple[Row, ...]]
 
 
@@ -260,7 +262,7 @@ def _batches(versions: Iterable[Version]) -> Iterator[list[Version]]:
     size = 0
     for version in versions:
         batch.append(version)
-        size += len(version.data)
+        size += len(version.data) + _EACH
         if size >= BATCH:
             yield batch
             batch, size = [], 0

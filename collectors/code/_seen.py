@@ -52,10 +52,10 @@ class Seen:
 
     def keep_only(self, ids: Sequence[bytes]) -> None:
         """Forget blobs that are no longer there, and what was found in them."""
-        there = set(ids)
-        raw = {bytes.fromhex(name.decode()) for name in ids}
-        self.ids &= raw
-        self.hits = [hit for hit in self.hits if hit.name in there]
+        if self.ids or self.hits:
+            there = {bytes.fromhex(name.decode()) for name in ids}
+            self.ids &= there
+            self.hits = [hit for hit in self.hits if bytes.fromhex(hit.name.decode()) in there]
 
     def save(self) -> None:
         """Write it, whole or not at all, where anything is new."""

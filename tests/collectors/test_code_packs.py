@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import tracemalloc
 from pathlib import Path
 from random import Random
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collectors.code import Code, _versions
+from collectors.code import Code, _scan, _versions
 from collectors.code._examples import example
 from collectors.code._packs import Damaged, Pack, loose, packs
 from collectors.code._versions import Versions
@@ -275,3 +276,31 @@ def test_a_pack_that_is_a_link_or_a_fifo_is_left_to_git(plain, tmp_path, name):
     with pytest.raises((Damaged, OSError)):
         Pack(pack, 20)
     assert [] == loose([folder / "objects"])
+
+
+def test_many_small_blobs_take_little_more_memory_than_their_names(tmp_path):
+    """A million files of a line each are no gigabyte of objects: ids stay in arrays, and few versions are held at once."""
+    total = 20_000
+    blobs = b"".join(b"blob\ndata %d\n%d\n\n" % (len(str(n)) + 1, n) for n in range(total))
+    git(tmp_path, "init", "-q", "--bare")
+    git(tmp_path, "fast-import", "--quiet", given=blobs)
+    found = [*packs([tmp_path / "objects"], 20)]
+
+    tracemalloc.start()
+    try:
+        names = [name for pack in found for name in pack.families()]
+        for _ in Versions(found).read(names):
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(names) == total
+    assert peak / total < 300
+
+
+def test_versions_that_are_scanned_together_are_bounded_in_number_as_in_bytes():
+    """Each is an object, which is larger than most lines."""
+    small = (_versions.Version(b"%d" % n, b"", None, ()) for n in range(100_000))
+
+    assert max(map(len, _scan._batches(small))) < 30_000
