@@ -32,12 +32,13 @@ def _in_packs(git: Git, layout: Layout) -> tuple[list[bytes], list[bytes], bool]
     found = [*packs(objects, layout.width)]
     blobs = dict.fromkeys(name for pack in found for name in pack.families())
     unsure = [name for pack in found for name in pack.untold()]
+    unreadable = [name for pack in found for name in pack.circular() if name not in blobs]
     asked = [name for name in dict.fromkeys(loose(objects) + unsure) if name not in blobs]
     if not asked:
-        return [*blobs], [], True
+        return [*blobs], unreadable, True
     told = b"".join(git.tokens("cat-file", KINDS, "--buffer", stdin=b"\n".join(asked) + b"\n")).splitlines()
     blobs.update((line[5:], None) for line in told if line.startswith(b"blob "))
-    return [*blobs], [line.split()[0] for line in told if line.endswith(b" missing")], True
+    return [*blobs], [*unreadable, *(line.split()[0] for line in told if line.endswith(b" missing"))], True
 
 
 def _told_by_git(git: Git) -> tuple[list[bytes], list[bytes], bool]:
