@@ -174,7 +174,7 @@ class Pack:
 
     def packed(self, start: int, end: int) -> bytes:
         """The bytes of an entry, as they are packed."""
-        return os.pread(self._handle, end - start, start)
+        return os.pread(self._handle, max(end - start, 0), start)
 
     def families(self) -> list[bytes]:
         """Ids (hex) of all blobs, each behind the one that it is stored as a change of."""

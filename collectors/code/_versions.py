@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
 from dulwich.errors import ApplyDeltaError
 
 from collectors.code._packs import Damaged, Pack
@@ -26,6 +27,8 @@ except ImportError:
 LARGEST: Final = 8 << 20
 """Bytes of a blob that is unpacked here; git shows larger ones piece by piece."""
 HELD: Final = 96 << 20
+_SLACK: Final = 1024
+_ROWS: Final = 4096
 _WORTH: Final = 1500
 """Bytes that a stretch has at least: shorter ones are scanned with what is around them."""
 _PRICE: Final = 24
@@ -77,14 +80,14 @@ class Versions:
         self.left += waiting
 
     def _of_pack(self, pack: Pack, wanted: list[tuple[bytes, int]]) -> Iterator[Version]:
-        entries = [entry for _, entry in wanted]
-        rows = zip(wanted, *(column[entries].tolist() for column in (pack.start, pack.body, pack.end, pack.size, pack.base)), strict=True)  # noqa: E501  # fmt: skip
-        children = Counter(pack.base[entries].tolist())
+        entries = np.array([entry for _, entry in wanted], np.int64)
+        bases = pack.base[entries]
+        children = Counter(bases[bases != entries].tolist())
         held: dict[int, Version] = {}
         size = 0
-        for (name, entry), start, body, end, length, base in rows:
+        for name, entry, body, end, length, base in _rows(pack, wanted):
             try:
-                packed = _inflated(pack.packed(start, end), body - start, length)
+                packed = _inflated(pack, body, end, length)
                 if base == entry:
                     version = Version(name, packed, None, ())
                 else:
@@ -102,14 +105,20 @@ class Versions:
             except Damaged:
                 self.left.append(name)
                 continue
-            # A version that is its own base is counted among its children.
-            if children[entry] > (base == entry):
-                children[entry] -= base == entry
+            if children[entry]:
                 held[entry] = version
                 size += len(version.data)
                 while size > HELD and len(held) > 1:
                     size -= len(held.pop(next(iter(held))).data)
             yield version
+
+
+def _rows(pack: Pack, wanted: list[tuple[bytes, int]]) -> Iterator[tuple[bytes, int, int, int, int, int]]:
+    """What is known of each entry; not of all at once, which would take more memory than they do."""
+    columns = (pack.body, pack.end, pack.size, pack.base)
+    for at in range(0, len(wanted), _ROWS):
+        names, entries = zip(*wanted[at : at + _ROWS], strict=True)
+        yield from zip(names, entries, *(column[[*entries]].tolist() for column in columns), strict=True)
 
 
 def _content(pack: Pack, entry: int, held: dict[int, Version]) -> bytes:
@@ -120,8 +129,7 @@ def _content(pack: Pack, entry: int, held: dict[int, Version]) -> bytes:
         if entry < 0 or entry in seen:
             raise Damaged("its base is not in the pack")
         seen.add(entry)
-        start = int(pack.start[entry])
-        data = _inflated(pack.packed(start, int(pack.end[entry])), int(pack.body[entry]) - start, int(pack.size[entry]))
+        data = _inflated(pack, int(pack.body[entry]), int(pack.end[entry]), int(pack.size[entry]))
         base = int(pack.base[entry])
         if base == entry:
             break
@@ -134,13 +142,15 @@ def _content(pack: Pack, entry: int, held: dict[int, Version]) -> bytes:
     return data
 
 
-def _inflated(packed: bytes, at: int, size: int) -> bytes:
+def _inflated(pack: Pack, body: int, end: int, size: int) -> bytes:
     if size > LARGEST:
         raise Damaged("it is too large")
+    # No packer makes twice of it; what lies behind, or in a hole of the file, would fill memory.
+    end = min(end, body + 2 * size + _SLACK)
     machine = zlib.decompressobj()
     try:
-        data = machine.decompress(memoryview(packed)[at:], size + 1)
-    except zlib.error as failure:
+        data = machine.decompress(pack.packed(body, end), size + 1)
+    except (zlib.error, OSError) as failure:
         raise Damaged("it cannot be unpacked") from failure
     if len(data) != size or not machine.eof:
         raise Damaged("it is not as long as it says")
