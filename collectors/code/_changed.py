@@ -17,7 +17,9 @@ from collectors.code._runs import BEFORE, GAP
 from collectors.code._versions import Stretch, Version
 
 AHEAD: Final = BEFORE
-_BEGIN: Final = GAP + b" blob 0\n"
+_APART: Final = GAP * 2
+"""Longer than `BEFORE`, or what is found at the end of a part would depend on which part stands behind it."""
+_BEGIN: Final = _APART + b" blob 0\n"
 """As in a stream of blobs: a blob's beginning is a place that expressions can name."""
 
 
@@ -74,7 +76,7 @@ class _Text:
         if upto <= after:
             return
         left = max(0, after - self._reach)
-        before = GAP if left else _BEGIN
+        before = _APART if left else _BEGIN
         part = version.data[left : upto + AHEAD]
         start = self._size + len(before)
         self._parts += (before, part)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import resource
 import select
 import shutil
 import stat
@@ -25,10 +26,12 @@ from toolkit.errors import ConfigError, SourceBroken
 
 _ID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REF: Final = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+")
-_SHA256: Final = re.compile(r"^\s*objectformat\s*=\s*sha256", re.IGNORECASE | re.MULTILINE)
+_SHA256: Final = re.compile(r"(?:^|\])\s*objectformat\s*=\s*\"?sha256", re.IGNORECASE | re.MULTILINE)
 _REVISION: Final = re.compile(r"([^\s~^:?*\[\\\-][^\s~^:?*\[\\]*)((?:[~^]\d{0,6})*)")
 _SMALL: Final = 4096
 _BORROWED: Final = 20
+_MEMORY: Final = 4 << 30
+"""Bytes that a git may take beside the files it maps; a history of ten million objects needs less."""
 PATIENCE: Final = 300.0
 """Seconds of silence after which git is taken to hang: a planted FIFO among its files would hold it for ever."""
 
@@ -65,7 +68,8 @@ class Layout:
     @property
     def width(self) -> int:
         """Bytes of an object's name."""
-        return 32 if _SHA256.search(_small(self.common / "config")) else 20
+        config = self.common / "config"
+        return 32 if config.is_file() and _SHA256.search(config.read_text("utf-8", "replace")) else 20
 
     @property
     def is_shallow(self) -> bool:
@@ -155,6 +159,7 @@ class Git:
                 stdin=stdin, stdout=subprocess.PIPE, stderr=said,
             )  # fmt: skip
             try:
+                _bounded(process.pid)
                 _widened(process.stdout)
                 yield process
             finally:
@@ -252,11 +257,7 @@ def borrowed(layout: Layout, *, with_index: bool = False) -> Iterator[Git]:
         (made / "objects" / "info").mkdir(parents=True)
         (made / "refs").mkdir()
         (made / "objects" / "info" / "alternates").write_bytes(os.fsencode(objects) + b"\n")
-        config = (
-            (layout.common / "config").read_text("utf-8", "replace") if (layout.common / "config").is_file() else ""
-        )
-        is_sha256 = bool(_SHA256.search(config))
-        version, extension = (1, "[extensions]\n\tobjectFormat = sha256\n") if is_sha256 else (0, "")
+        version, extension = (1, "[extensions]\n\tobjectFormat = sha256\n") if layout.width == 32 else (0, "")
         (made / "config").write_text(
             f"[core]\n\trepositoryformatversion = {version}\n\tbare = false\n{_OURS}{extension}"
         )
@@ -281,6 +282,13 @@ def _index(layout: Layout) -> Path:
 def _absolute_path() -> str:
     """PATH without `.` and the like: in a repository's own folder, `./git` is the repository's."""
     return os.pathsep.join(folder for folder in os.get_exec_path() if Path(folder).is_absolute())
+
+
+def _bounded(process: int) -> None:
+    """git holds what it was given, and more, of a hostile repository: a circle of changes fills any memory."""
+    if hasattr(resource, "prlimit"):
+        with suppress(OSError, ValueError):
+            resource.prlimit(process, resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
 
 
 def _widened(pipe: IO[bytes] | None) -> None:

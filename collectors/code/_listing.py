@@ -31,16 +31,18 @@ def _in_packs(git: Git, layout: Layout) -> tuple[list[bytes], list[bytes], bool]
         raise Damaged("nobody but git can tell where its objects are")
     found = [*packs(objects, layout.width)]
     names = [name for pack in found for name in pack.families()]
+    unreadable = [name for pack in found for name in pack.circular()]
     unsure = dict.fromkeys([*loose(objects), *(name for pack in found for name in pack.untold())])
     if len(found) < 2 and not unsure:
-        return names, [], True
+        return names, unreadable, True
     blobs = dict.fromkeys(names)
+    unreadable = [name for name in unreadable if name not in blobs]
     asked = [name for name in unsure if name not in blobs]
     if not asked:
-        return [*blobs], [], True
+        return [*blobs], unreadable, True
     told = b"".join(git.tokens("cat-file", KINDS, "--buffer", stdin=b"\n".join(asked) + b"\n")).splitlines()
     blobs.update((line[5:], None) for line in told if line.startswith(b"blob "))
-    return [*blobs], [line.split()[0] for line in told if line.endswith(b" missing")], True
+    return [*blobs], [*unreadable, *(line.split()[0] for line in told if line.endswith(b" missing"))], True
 
 
 def _told_by_git(git: Git) -> tuple[list[bytes], list[bytes], bool]:

@@ -25,10 +25,15 @@ _FANOUT: Final = 8 + 256 * 4
 _HEAD: Final = 64
 """Bytes of an entry in which all is said that is asked: its kind, its size, and of which it is a change."""
 _SWEEP: Final = 32 << 20
-_SIZE_BYTES: Final = 9
+_FAR: Final = 1 << 14
+"""Bytes from one entry to the next from which on their heads are read one by one: a file with holes costs no more."""
+_MOST: Final = 1 << 25
+"""Entries of a pack, of which each takes some 90 bytes of memory; an index with holes says more at no cost."""
+_OPEN: Final = 200
+"""Packs that are kept open at once; git cares for more (it repacks from 50 on), and files are left for its pipes."""
+_SIZE_BYTES: Final = 8
+"""Bytes behind the first that a number may have: git too refuses more, which would not fit its own numbers."""
 _BLOB, _BY_PLACE, _BY_NAME = 3, 6, 7
-_DEEPEST: Final = 13
-"""Doublings: git makes no chain of over 4,095 changes."""
 
 
 class Damaged(Exception):
@@ -48,10 +53,10 @@ class Pack:
         self._handle = _opened(path)
         try:
             self._size = os.fstat(self._handle).st_size
-            names, places = _index(path.with_suffix(".idx"), width)
             head = os.pread(self._handle, 12, 0)
-            if head[:4] != b"PACK" or int.from_bytes(head[8:], "big") != len(places):
-                raise Damaged("the index speaks of another pack")
+            if head[:4] != b"PACK":
+                raise Damaged("it is no pack")
+            names, places = _index(path.with_suffix(".idx"), width, int.from_bytes(head[8:], "big"))
             by_place = np.argsort(places, kind="stable")
             self._names = names
             self._first = _first(names)
@@ -84,21 +89,28 @@ class Pack:
         while at < total:
             begin = int(self.start[at])
             upto = int(np.searchsorted(self.start, begin + _SWEEP, "right"))
-            window = np.frombuffer(os.pread(self._handle, _SWEEP + _HEAD, begin) + bytes(_HEAD), np.uint8)
-            if len(window) < int(self.start[upto - 1]) - begin + _HEAD:
-                raise Damaged("the pack ended early")
-            self._heads(window, begin, np.arange(at, upto))
+            entries = np.arange(at, upto)
+            starts = self.start[at:upto]
+            place = starts - begin
+            if place[-1] > len(place) * _FAR:
+                data = b"".join(os.pread(self._handle, _HEAD, start).ljust(_HEAD, b"\0") for start in starts)
+                place = _HEAD * np.arange(upto - at)
+            else:
+                data = os.pread(self._handle, int(place[-1]) + _HEAD, begin)
+                if len(data) <= place[-1]:
+                    raise Damaged("the pack ended early")
+            self._heads(np.frombuffer(data + bytes(_HEAD), np.uint8), place, entries)
             at = upto
         self.kind = self._root_kinds()
 
-    def _heads(self, window: Bytes, begin: int, entries: Ints) -> None:
-        place = self.start[entries] - begin
+    def _heads(self, window: Bytes, place: Ints, entries: Ints) -> None:
+        shift_of = self.start[entries] - place
         byte = window[place]
         kind = (byte >> 4) & 7
         size = (byte & 15).astype(np.int64)
         place = place + 1
         more, shift = np.flatnonzero(byte & 128), 4
-        while len(more) and shift < 7 * _SIZE_BYTES:
+        while len(more) and shift < 4 + 7 * _SIZE_BYTES:
             byte = window[place[more]]
             size[more] |= (byte & 127).astype(np.int64) << shift
             place[more] += 1
@@ -111,7 +123,7 @@ class Pack:
             names = window[place[by_name][:, None] + np.arange(self._width)]
             self.base[entries[by_name]] = np.maximum(self._entries(names), -1)
             place[by_name] += self._width
-        self.kind[entries], self.size[entries], self.body[entries] = kind, size, place + begin
+        self.kind[entries], self.size[entries], self.body[entries] = kind, size, place + shift_of
 
     def _bases_by_place(self, window: Bytes, place: Ints, entries: Ints, which: Ints) -> None:
         byte = window[place[which]]
@@ -125,18 +137,21 @@ class Pack:
             back[more] = ((back[more] + 1) << 7) | (byte & 127)
             place[which[more]] += 1
             more = more[byte >= 128]
+        back[more] = 0
         there = self.start[entries[which]] - back
         found = np.minimum(np.searchsorted(self.start, there), len(self.start) - 1)
-        self.base[entries[which]] = np.where(self.start[found] == there, found, -1)
+        # A number that is too large has become negative: what git refuses must not lead forward here.
+        self.base[entries[which]] = np.where((self.start[found] == there) & (back > 0), found, -1)
 
     def _root_kinds(self) -> Bytes:
         """The kind of what each entry is at last a change of; 0 where nobody can tell."""
-        root = np.where(self.base < 0, np.arange(len(self.base)), self.base)
-        for _ in range(_DEEPEST):
+        base = root = np.where(self.base < 0, np.arange(len(self.base)), self.base)
+        for _ in range(len(base).bit_length()):  # as often as the longest chain that can be takes to double up
             further = root[root]
             if (further == root).all():
                 break
             root = further
+        self._is_round = base[root] != root
         kind = self.kind[root]
         kind[kind >= _BY_PLACE] = 0
         return kind
@@ -159,7 +174,7 @@ class Pack:
 
     def packed(self, start: int, end: int) -> bytes:
         """The bytes of an entry, as they are packed."""
-        return os.pread(self._handle, end - start, start)
+        return os.pread(self._handle, max(end - start, 0), start)
 
     def families(self) -> list[bytes]:
         """Ids (hex) of all blobs, each behind the one that it is stored as a change of."""
@@ -179,25 +194,23 @@ class Pack:
 
     def untold(self) -> list[bytes]:
         """Ids (hex) of entries of which nobody can tell what they are; git has the last word."""
-        return self._named(np.flatnonzero((self.kind < 1) | (self.kind > 4)))
+        return self._named(np.flatnonzero(((self.kind < 1) | (self.kind > 4)) & ~self._is_round))
+
+    def circular(self) -> list[bytes]:
+        """Ids (hex) of entries that are changes of each other: git, asked for one, runs till memory ends."""
+        return self._named(np.flatnonzero(self._is_round))
 
 
 def _descended(roots: Ints, changes: Ints, bounds: Ints) -> Ints:
     """Roots, each before what it is the base of: changes[bounds[base]:bounds[base + 1]]."""
-    waiting = array("q", roots[::-1].tobytes())
-    order = array("q")
-    is_told = np.zeros(len(bounds), bool)
-    left, right = array("q", bounds[:-1].tobytes()), array("q", bounds[1:].tobytes())
-    turned = array("q", changes.tobytes())
+    waiting, order = array("q", roots[::-1].tobytes()), array("q")
+    left, right, changed = (array("q", column.tobytes()) for column in (bounds[:-1], bounds[1:], changes))
     while waiting:
         entry = waiting.pop()
         order.append(entry)
         if left[entry] < right[entry]:
-            waiting.extend(reversed(turned[left[entry] : right[entry]]))
-    told = np.frombuffer(order, np.int64)
-    is_told[told] = True
-    # Bases that go round in a circle are damage; their blobs are told all the same.
-    return np.concatenate([told, changes[~is_told[changes]]])
+            waiting.extend(reversed(changed[left[entry] : right[entry]]))
+    return np.frombuffer(order, np.int64)
 
 
 def packs(objects: Sequence[Path], width: int) -> Iterator[Pack]:
@@ -208,6 +221,8 @@ def packs(objects: Sequence[Path], width: int) -> Iterator[Pack]:
         OSError: one cannot be read.
     """
     found = [path for folder in objects for path in (folder / "pack").glob("*.pack")]
+    if len(found) > _OPEN:
+        raise Damaged("there are too many packs to keep them open")
     for path in sorted(found, key=lambda path: (-path.lstat().st_size, path.name)):
         yield Pack(path, width)
 
@@ -230,8 +245,8 @@ def _opened(path: Path) -> int:
     return handle
 
 
-def _index(path: Path, width: int) -> tuple[Bytes, Ints]:
-    """Names and places of the entries, in the order of their names."""
+def _index(path: Path, width: int, entries: int) -> tuple[Bytes, Ints]:
+    """Names and places of so many entries, in the order of their names."""
     handle = _opened(path)
     try:
         size = os.fstat(handle).st_size
@@ -239,14 +254,17 @@ def _index(path: Path, width: int) -> tuple[Bytes, Ints]:
         if len(head) < _FANOUT or head[:8] != _MAGIC:
             raise Damaged("an index of another edition")
         total = int.from_bytes(head[-4:], "big")
+        if total != entries or total > _MOST:
+            raise Damaged("the index speaks of another pack, or of more than is held")
         if size < _FANOUT + total * (width + 8) + 2 * width:
             raise Damaged("the index ended early")
-        names = np.frombuffer(os.pread(handle, total * width, _FANOUT), np.uint8).reshape(total, width)
+        names = np.frombuffer(_exactly(handle, total * width, _FANOUT), np.uint8).reshape(total, width)
         at = _FANOUT + total * (width + 4)
-        places = np.frombuffer(os.pread(handle, 4 * total, at), ">u4").astype(np.int64)
+        places = np.frombuffer(_exactly(handle, 4 * total, at), ">u4").astype(np.int64)
         far = np.flatnonzero(places >> 31)
         if len(far):
-            wide = np.frombuffer(os.pread(handle, size - 2 * width - at - 4 * total, at + 4 * total), ">u8")
+            more = min(size - 2 * width - at - 4 * total, 8 * total) // 8 * 8
+            wide = np.frombuffer(_exactly(handle, more, at + 4 * total), ">u8")
             which = places[far] & 0x7FFFFFFF
             if (which >= len(wide)).any():
                 raise Damaged("the index ended early")
@@ -257,6 +275,13 @@ def _index(path: Path, width: int) -> tuple[Bytes, Ints]:
     if (first[1:] < first[:-1]).any():
         raise Damaged("the index is not in order")
     return names, places
+
+
+def _exactly(handle: int, size: int, at: int) -> bytes:
+    data = os.pread(handle, size, at)
+    if len(data) < size:
+        raise Damaged("the index ended early")
+    return data
 
 
 def _first(names: Bytes) -> np.ndarray[Any, np.dtype[np.uint64]]:

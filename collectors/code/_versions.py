@@ -27,6 +27,7 @@ except ImportError:
 LARGEST: Final = 8 << 20
 """Bytes of a blob that is unpacked here; git shows larger ones piece by piece."""
 HELD: Final = 96 << 20
+_SLACK: Final = 1024
 _ROWS: Final = 1 << 14
 _WORTH: Final = 1500
 """Bytes that a stretch has at least: shorter ones are scanned with what is around them."""
@@ -83,73 +84,98 @@ class Versions:
     def _of_pack(self, pack: Pack, names: Sequence[bytes], entries: Ints) -> Iterator[Version]:
         bases = pack.base[entries]
         children = np.bincount(bases[(bases >= 0) & (bases != entries)], minlength=len(pack.base)).tolist()
-        held: dict[int, Version] = {}
-        size = 0
-        for name, entry, start, body, end, length, base in _rows(pack, names, entries):
+        held = _Held()
+        for name, entry, body, end, length, base in _rows(pack, names, entries):
             try:
-                packed = _inflated(pack.packed(start, end), body - start, length)
+                packed = _inflated(pack, body, end, length)
                 if base == entry:
                     version = Version(name, packed, None, ())
                 else:
                     if base < 0:
                         raise Damaged("its base is not in the pack")
-                    before = held.get(base)
-                    old = before.data if before is not None else _content(pack, base, held)
-                    data = _applied(old, packed)
-                    stretches = _stretches(packed, len(old), len(data)) if before is not None else ()
-                    version = Version(name, data, before if stretches else None, stretches)
+                    before = held.get(base) or Version(b"", _content(pack, base, held), None, ())
                     children[base] -= 1
-                    if not children[base] and before is not None:
-                        del held[base]
-                        size -= len(old)
+                    # Its other children are near, and making it may have been a walk along thousands of changes.
+                    held.put(base, before if children[base] else None)
+                    data = _applied(before.data, packed)
+                    # What nobody wanted to read has no candidates that could be carried over.
+                    stretches = _stretches(packed, len(before.data), len(data)) if before.name else ()
+                    version = Version(name, data, before if stretches else None, stretches)
             except Damaged:
                 self.left.append(name)
                 continue
             if children[entry]:
-                held[entry] = version
-                size += len(version.data)
-                while size > HELD and len(held) > 1:
-                    size -= len(held.pop(next(iter(held))).data)
+                held.put(entry, version)
             yield version
 
 
-def _rows(pack: Pack, names: Sequence[bytes], entries: Ints) -> Iterator[tuple[bytes, int, int, int, int, int, int]]:
-    """Name, entry, start, body, end, size and base of each; few at a time, since as objects they are ten times as large."""  # noqa: E501
+class _Held:
+    """Versions that others are changes of; the one that was longest not asked for goes first."""
+
+    def __init__(self) -> None:
+        self._versions: dict[int, Version] = {}
+        self._size = 0
+        self.lost: set[int] = set()
+        """Entries that cannot be made, or each of their changes would be found out by the same long walk."""
+
+    def get(self, entry: int) -> Version | None:
+        """It, where it is held."""
+        return self._versions.get(entry)
+
+    def put(self, entry: int, version: Version | None) -> None:
+        """Hold it, as the last to go; or hold it no more."""
+        if (old := self._versions.pop(entry, None)) is not None:
+            self._size -= len(old.data)
+        if version is not None:
+            self._versions[entry] = version
+            self._size += len(version.data)
+            while self._size > HELD and len(self._versions) > 1:
+                self._size -= len(self._versions.pop(next(iter(self._versions))).data)
+
+
+def _rows(pack: Pack, names: Sequence[bytes], entries: Ints) -> Iterator[tuple[bytes, int, int, int, int, int]]:
+    """What is known of each entry; not of all at once, which would take more memory than they do."""
+    columns = (pack.body, pack.end, pack.size, pack.base)
     for at in range(0, len(names), _ROWS):
         part = entries[at : at + _ROWS]
-        columns = (column[part].tolist() for column in (pack.start, pack.body, pack.end, pack.size, pack.base))
-        yield from zip(names[at : at + _ROWS], part.tolist(), *columns, strict=True)
+        yield from zip(
+            names[at : at + _ROWS], part.tolist(), *(column[part].tolist() for column in columns), strict=True
+        )
 
 
-def _content(pack: Pack, entry: int, held: dict[int, Version]) -> bytes:
+def _content(pack: Pack, entry: int, held: _Held) -> bytes:
     """A version that is not at hand, made from the nearest that is."""
-    changes: list[bytes] = []
-    seen: set[int] = set()
-    while entry not in held:
-        if entry < 0 or entry in seen:
-            raise Damaged("its base is not in the pack")
-        seen.add(entry)
-        start = int(pack.start[entry])
-        data = _inflated(pack.packed(start, int(pack.end[entry])), int(pack.body[entry]) - start, int(pack.size[entry]))
+    way: list[int] = []
+    while (near := held.get(entry)) is None:
+        way.append(entry)
         base = int(pack.base[entry])
+        if base < 0 or entry in held.lost or len(way) > len(pack.base):
+            raise Damaged("its base is not in the pack")
         if base == entry:
             break
-        changes.append(data)
         entry = base
-    else:
-        data = held[entry].data
-    for change in reversed(changes):
-        data = _applied(data, change)
+    data = near.data if near is not None else b""
+    while way:  # one change at a time: all of them at once would be gigabytes
+        step = way[-1]
+        try:
+            packed = _inflated(pack, int(pack.body[step]), int(pack.end[step]), int(pack.size[step]))
+            data = packed if pack.base[step] == step else _applied(data, packed)
+        except Damaged:
+            held.lost.update(way)
+            raise
+        way.pop()
     return data
 
 
-def _inflated(packed: bytes, at: int, size: int) -> bytes:
+def _inflated(pack: Pack, body: int, end: int, size: int) -> bytes:
     if size > LARGEST:
         raise Damaged("it is too large")
+    # No packer makes twice of it; what lies behind, or in a hole of the file, would fill memory.
+    end = min(end, body + 2 * size + _SLACK)
     machine = zlib.decompressobj()
     try:
-        data = machine.decompress(memoryview(packed)[at:], size + 1)
-    except zlib.error as failure:
+        data = machine.decompress(pack.packed(body, end), size + 1)
+    except (zlib.error, OSError) as failure:
         raise Damaged("it cannot be unpacked") from failure
     if len(data) != size or not machine.eof:
         raise Damaged("it is not as long as it says")
