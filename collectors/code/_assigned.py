@@ -11,6 +11,9 @@ from typing import Final
 
 from collectors.code import _values as values
 
+_ROW: Final = 0.5
+"""Confidence in what is no chance."""
+_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Judgement = tuple[float, tuple[str, ...]]
 
 _PASSWORD: Final = re.compile(
@@ -21,7 +24,7 @@ _PASSWORD: Final = re.compile(
 _STRONG: Final = re.compile(
     rb"secret|token|api.?key|access.?key|private.?key|priv.?key|auth|credential|signing|signature.?key|encrypt|"
     rb"master.?key|account.?key|shared.?key|service.?key|session.?key|hmac|bearer|webhook|"
-    rb"(?:app|client|consumer|admin|server|storage|license|secret|user|customer)[_\-]?key",
+    rb"(?:app|client|consumer|admin|server|storage|license|secret|user|customer)[_\-]?key|[_.\-]pat$",
     re.IGNORECASE,
 )
 # `shop_key`, `ShopKey`, `SHOP_KEY`: a key of something, where `key` alone is often that of a table.
@@ -35,13 +38,17 @@ _ABOUT: Final = re.compile(
     rb"tokeniz|csrf|xsrf|primary.?key|foreign.?key|sort.?key|partition.?key|cache.?key|index.?key|group.?key|"
     rb"object.?key|row.?key|row_?token|keyword|key_?code|message|error|description|comment|text$|template|example|"
     rb"placeholder|selector|author(?!i)|icon|image|color|style|font|node|page.?token|next.?token|continuation|etag|"
-    rb"integrity|thumbprint|fingerprint|commit|revision|(?:^|[_.\-])ref$|track|pass(?:ed|es|ing|port|ive|age)|"
+    rb"audience|issuer|integrity|thumbprint|fingerprint|commit|revision|(?:^|[_.\-])ref$|track|pass(?:ed|es|ing|port|ive|age)|"
     rb"bypass|compass|encompass|surpass|site.?key|websocket|nonce|cursor|locale|i18n|lang|translation",
     re.IGNORECASE,
 )
+_OWNED: Final = re.compile(rb"(?:api|access|auth|secret|private)[_\-.]?(?:key|token|secret)$", re.IGNORECASE)
+_OPEN: Final = re.compile(
+    rb"public|(?:^|[_.\-])pub(?:[_.\-]|$)|csrf|xsrf|example|placeholder|template|cache", re.IGNORECASE
+)
 # What a value refers to, where it stands for something else: variables, calls, addresses, numbers, dates.
 _REFERENCE: Final = re.compile(
-    rb"[$%&@*!#](?:[{(\[<$%&@*!#].*|[A-Za-z_][\w.]*%?)|[{\[<(].*|[A-Za-z_][A-Za-z0-9_]{2,40}=[^=].*|[./~].*|[A-Za-z]:[\\/].*|[a-z][a-z0-9+.\-]*://.*|arn:.*|sha(?:1|256|384|512)[-:].*|"
+    rb"\$(?:[0-9][a-z]?|y|gy|argon2[a-z]{1,2}|scrypt)\$.*|ENC[(\[].*|[$%&@*!#](?:[{(\[<$%&@*!#].*|[A-Za-z_][\w.]*%?)|[{\[<(].*|[A-Za-z_][A-Za-z0-9_]{2,40}=[^=].*|[./~].*|[A-Za-z]:[\\/].*|[a-z][a-z0-9+.\-]*://.*|arn:.*|sha(?:1|256|384|512)[-:].*|"
     rb"0x[0-9a-f]{40}|--?[a-z][a-z\-]*|"
     rb"(?:process|os|sys|self|this|settings|config|request|req|env|ctx|args|params|options|props|data|vault|secrets?)"
     rb"[.\[(].*|.*\((?:.*\))?|.*[\])}]|[\w.]+(?:\|[\w.]+)+|.*/aws4_request.*|true|false|null|none|nil|undefined|"
@@ -69,7 +76,7 @@ _WEAK: Final = re.compile(
 def assigned(found: re.Match[bytes]) -> Judgement | None:
     """Confidence and reasons for a literal assigned to a name; None where it is no secret."""
     name, value = _LEFT.search(found.string, 0, found.start())[0] + found["name"], found["value"]  # type: ignore[index]  # it matches nothing at least
-    if _ABOUT.search(name) or values.is_placeholder(value) or not value.isascii():
+    if _is_about(name) or values.is_placeholder(value) or not value.isascii():
         return None
     if _PATH.fullmatch(value) and not (values.is_random(value) and len(value) >= 20 and values.is_mixed(value)):
         return None
@@ -77,17 +84,20 @@ def assigned(found: re.Match[bytes]) -> Judgement | None:
         return None
     is_quoted = bool(found["quote"])
     says = f"assigned to a name that says secret{'' if is_quoted else ', unquoted'}"
+    says_it = 2 if _STRONG.search(name) else 1 if _COMPOUND.search(name) else 0
     if _PASSWORD.search(name):
-        judged = _password(value, is_quoted=is_quoted)
+        judged = None if values.is_alphabet(value) else _password(value, is_quoted=is_quoted)
+    elif says_it and _is_typed(value):
+        return _ROW, (says, "typed by hand: weak, or made up")
     elif len(value) < 10 or _IDENTIFIER.fullmatch(value):
         judged = None
     else:
-        says_it = 2 if _STRONG.search(name) else 1 if _COMPOUND.search(name) else 0
         judged = _token(value, says_it)
     if judged is None:
         return None
     confidence, reason = judged
-    return confidence if is_quoted else round(confidence - 0.05, 2), (says, reason)
+    is_plain = is_quoted or (len(value) >= 32 and values.is_mixed(value))
+    return confidence if is_plain else round(confidence - 0.05, 2), (says, reason)
 
 
 def is_about(before: bytes) -> bool:
@@ -97,7 +107,13 @@ def is_about(before: bytes) -> bool:
     (True, False)
     """
     name = _GIVEN.search(before[-80:])
-    return name is not None and bool(_ABOUT.search(name[1]))
+    return name is not None and _is_about(name[1])
+
+
+def _is_about(name: bytes) -> bool:
+    """Before `api_key` stands whose it is: `URLSCAN_API_KEY`, `HOST_AUTH_TOKEN`."""
+    end = _OWNED.search(name)
+    return bool(_OPEN.search(name, 0, end.start()) if end else _ABOUT.search(name))
 
 
 def _password(value: bytes, *, is_quoted: bool) -> tuple[float, str] | None:
@@ -113,6 +129,16 @@ def _password(value: bytes, *, is_quoted: bool) -> tuple[float, str] | None:
     if kinds >= 2 and len(value) >= 8 and any(48 <= c <= 57 for c in value):
         return 0.4, "letters and digits"
     return 0.25, "a literal"
+
+
+def _is_typed(value: bytes) -> bool:
+    """A key that somebody typed; an alphabet, which has each letter once, is none.
+
+    >>> _is_typed(b"abcdef" + b"1234567890" * 2), _is_typed(b"abcdefghijklmnopqrstuvwxyz" + b"0123456789")
+    (True, False)
+    """
+    is_key = len(value) >= 20 and any(48 <= c <= 57 for c in value) and value.upper().translate(None, _LETTERS) != value
+    return is_key and values.is_in_a_row(value) and not 30 <= len({*value}) == len(value)
 
 
 def _token(value: bytes, says_it: int) -> tuple[float, str] | None:

@@ -47,7 +47,7 @@ _COMMON: Final = re.compile(
 )
 _REFERENCE: Final = re.compile(
     rb"\$[A-Za-z_][A-Za-z0-9_]*|\$\$?[({\[].*|%[A-Za-z_][A-Za-z0-9_]*%|%[(<sdvrq].*|@[A-Za-z0-9_.\-]{1,60}@|:[A-Za-z_]+|"
-    rb"#[{(].*|[<\[{].*|.*[>\]}]|\(.*\)|[A-Za-z_$][\w.$]*\(.*|\*+|[.\-_x#?*]+|&[a-z]{2,8};.*|!(?:vault|secret|ref|sub|env).*|ENC\(.*|__[A-Za-z0-9_]+__|"
+    rb"#[{(].*|[<\[{].*|.*[>\]}]|\(.*\)|[A-Za-z_$][\w.$]*\(.*|\*+|[.\-_x#?*]+|&[a-z]{2,8};.*|!(?:vault|secret|ref|sub|env).*|ENC[(\[].*|\$(?:[0-9][a-z]?|y|gy|argon2[a-z]{1,2}|scrypt|pbkdf2[a-z0-9\-]{0,12})\$.*|__[A-Za-z0-9_]+__|"
     rb"[a-z]{2,12}://.*|(?:vault|op|ref|arn|aws|gcp|azure|ssm|env|secret|file|keyvault|secretsmanager)[:+].*|\\[\"'].*|"
     rb"(?:process|os|sys|self|this|settings|config|req|env|ctx|args|params|opts?|options|props|conf|cfg|vars?|secrets?|"
     rb"environ|values|data|local|each|input|output|module|resource|random_password)(?:\.|->|::|\[).*|.*\$\{.*|.*\{\{.*|"
@@ -123,7 +123,9 @@ def _password(value: bytes) -> str | None:
     >>> _password(b"Blau-" + b"zahn77")
     ''
     """
-    if len(value) < 4 or len(set(value)) < 4 or values.is_placeholder(value) or not value.isascii():
+    if len(value) < 4 or len(set(value)) < 4 or not value.isascii():
+        return None
+    if values.is_placeholder(value) or values.is_alphabet(value):
         return None
     if any(form.fullmatch(value[:64]) for form in (_REFERENCE, _COMMON, _NAMED)):
         return None

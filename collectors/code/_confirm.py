@@ -43,6 +43,11 @@ _FAR_WORD: Final = 60
 _RUN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./+:|"
 _RUN_BEHIND: Final = 800
 _RUN_AHEAD: Final = 1200
+_NUMBERS: Final = re.compile(rb"[0-9]+")
+_ROW: Final = 0.5
+"""Confidence in a value that is no chance but has all that its vendor asks for."""
+_MIXED: Final = 20
+"""Characters from which on words are doubted where digits and capitals stand between them."""
 _SMALL: Final = 2 * BEHIND + 1024
 
 
@@ -158,7 +163,7 @@ class Confirmer:
             value = found[group]
             if found.string.startswith(_CUT, found.end(group)) or found.string.startswith(_CUT, found.end()):
                 continue
-            if rule.near and _DIGEST.search(found.string, 0, found.start(group)):
+            if (rule.near or "random" in rule.checks) and _DIGEST.search(found.string, 0, found.start(group)):
                 continue
             if any(re.search(refused.encode(), value) for refused in rule.refused):
                 continue
@@ -215,10 +220,16 @@ def judge(rule: Rule, value: bytes, found: re.Match[bytes]) -> tuple[float, tupl
     if bits < (values.floor(secret) if rule.min_entropy is None else rule.min_entropy):
         return None
     reasons.append(f"entropy {bits:.1f} bits a character")
+    is_row = values.is_in_a_row(secret)
     if rule.near:
-        if rule.min_entropy is None and (values.is_sequence(secret) or (len(secret) > 9 and values.is_wordy(secret))):
-            return None
+        if rule.min_entropy is None and not (is_row or rule.shown) and len(secret) > 9 and values.is_wordy(secret):
+            if len(secret) < _MIXED or not values.is_mixed(secret) or len(_NUMBERS.findall(secret)) < 3:
+                return None
+            is_row = True
         reasons.append("beside the name of its service")
+    if is_row:
+        confidence = min(confidence, _ROW)
+        reasons.append("as if typed by hand: weak, or made up")
     for name in rule.checks:
         if name == "named":
             continue

@@ -35,6 +35,8 @@ RUNS: Final = (
     rf"(?i:bearer|basic|token|key|secret|passw(?:or)?d|credential|auth)[^\n]{{0,40}}[ \t>{{(,\[/|]{_PART}",
     # Behind a word and a blank: the confirm stage asks that the word be the name of a service.
     rf"[A-Za-z0-9]{{2}}[ \t]{{1,2}}{_PART}",
+    # A line that is nothing else: files of one token, what was pasted. More parts than this would halve the speed.
+    r"\n[A-Za-z0-9_\-.!]{20,160}[\r\n]",
 )
 _ANCHOR: Final = 4
 """Characters in a row that an expression must ask for to be looked for at all; others are tried on runs only."""

@@ -154,8 +154,8 @@ def standard() -> tuple[Rule, ...]:
     rules = [rule for name, text in texts for rule in read(name, text)]
     told = [tomllib.loads(text)["names"] for _, text in texts if "\n[names]\n" in text]
     words = [word for rule in rules if rule.is_secret for word in rule.near]
-    words += [word for table in told for word in table["services"]]
-    services = names(words, [word for table in told for word in table["ordinary"]])
+    known = [word for table in told for word in table["services"]]
+    services = names(words, [word for table in told for word in table["ordinary"]], known)
     return tuple(
         replace(rule, near=(*services, *(word for word in rule.near if word != EVERY))) if EVERY in rule.near else rule
         for rule in rules

@@ -19,7 +19,10 @@ EVERY: Final = "any service"
 _SAYS: Final = re.compile(r"key|secret|token|pass|auth|cred|hash|seed|wallet|mnemonic|salt|sign|hmac|bearer|login|user")
 
 
-def names(words: Iterable[str], ordinary: Iterable[str] = ()) -> tuple[str, ...]:
-    """The words that name a service and little else, sorted; `ordinary` are those that name other things too."""
+def names(words: Iterable[str], ordinary: Iterable[str] = (), services: Iterable[str] = ()) -> tuple[str, ...]:
+    """The words that name a service and little else, sorted; `ordinary` are those that name other things too.
+
+    `services` are known to be names, whatever they say: `userstack`, `loginradius`.
+    """
     found = {word.lower() for word in words if len(word) >= 5 and word.isalnum()}
-    return tuple(sorted(word for word in found - {*ordinary} if not _SAYS.search(word)))
+    return tuple(sorted({word for word in found - {*ordinary} if not _SAYS.search(word)} | {*services}))

@@ -25,10 +25,16 @@ _MADE: Final = re.compile(
 )
 
 
+_PLAIN: Final = 0.6
+"""From this confidence on, a rule's format is of one vendor."""
+
+
 def weighed(rule: Rule, confidence: float, path: str | None, siblings: int) -> tuple[float, tuple[str, ...]]:
     """Confidence in view of the file it lies in, and why. `siblings`: findings of its rule in the same blob."""
     reasons: list[str] = []
-    is_unmistakable = bool(MATERIAL.intersection(rule.checks)) or not (rule.near or "assigned" in rule.checks)
+    is_unmistakable = bool(MATERIAL.intersection(rule.checks)) or not (
+        rule.near or "assigned" in rule.checks or rule.sure < _PLAIN
+    )
     if path is not None and _ASIDE.search(path):
         confidence *= 0.6
         reasons.append("lies among tests, examples or documents")

@@ -19,10 +19,17 @@ _PLACEHOLDER: Final = re.compile(
     rb"(?i:example|placeholder|changeme|change_me|change-me|redacted|dummy|sample|insert|replace_|replace-|todo|"
     rb"notreal|not-real|not_a_real|foobar|lorem|\bfoo\b|\bbar\b|test_?key|test_?token|test_?secret|my_?secret|"
     rb"my_?token|some_?token|some_?secret|super_?secret|top_?secret)|your[_\-A-Z]|YOUR|<your|fake|FAKE|xxxx|XXXX|"
-    rb"\*\*\*|\.\.\.|0123456789abc|123456789012345|1234567890abc|abcdefgh|ABCDEFGH|(.)\1{7}|<[a-zA-Z_]|\$\{|\$\(|"
+    rb"\*\*\*|\.\.\.|<[a-zA-Z_]|\$\{|\$\(|"
     rb"\{\{|\}\}|%\(|%s|\{[a-z_][a-z_0-9]*(?::\d+)?\}|deadbeef|DEADBEEF|cafebabe|-----|"
     rb"\[\^|\[A-Z|\[a-z|\[0-9|\\[sdwSDW]|\{\d+,\d*\}"
 )
+_SAME: Final = re.compile(rb"(.)\1{7,}")
+# What hands type for a key: somebody's weak one, or one that was made up; nobody can tell by its look.
+_ROW: Final = re.compile(
+    rb"(?i:0123456789|1234567890|123456789a|12345678(?:9|[a-z])|abcdefg|bcdefgh|a1b2c3d4|1a2b3c4d|zyxwvut|fedcba98|"
+    rb"98765432|abcdef(?:\d|abcdef)|abc123def|ab12cd34|abcd1234|abcde12345)"
+)
+_ALPHABET: Final = re.compile(rb"0123456789abc|123456789012345|1234567890abc|abcdefgh|ABCDEFGH")
 _HEX: Final = re.compile(rb"[0-9a-f]+|[0-9A-F]+")
 _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WORD: Final = re.compile(r"[A-Za-z0-9_+/=.~$%&*#!\-]{10,}")
@@ -77,7 +84,24 @@ def _may_be_secret(word: bytes) -> bool:
 
 def is_placeholder(value: bytes) -> bool:
     """It says itself that it stands for something else."""
-    return bool(_PLACEHOLDER.search(value)) or len(set(value)) <= min(8, max(3, len(value) // 12))
+    if _PLACEHOLDER.search(value) or len(set(value)) <= min(8, max(3, len(value) // 12)):
+        return True
+    # Encoded structures have zeros in them: thirteen `A` are in each token of Azure DevOps.
+    return any(len(same[0]) > max(7, min(20, len(value) // 5)) for same in _SAME.finditer(value))
+
+
+def is_in_a_row(value: bytes) -> bool:
+    """Hands typed it as the alphabet or the keyboard has it: a weak secret, or one that was made up.
+
+    >>> is_in_a_row(b"abcdef" + b"1234567890"), is_in_a_row(b"zX81kQw0mPe47Tj2Lr9b")
+    (True, False)
+    """
+    return bool(_ROW.search(value)) or is_sequence(value.lower())
+
+
+def is_alphabet(value: bytes) -> bool:
+    """It lists letters and digits, as no password does."""
+    return bool(_ALPHABET.search(value))
 
 
 def is_uuid(value: bytes) -> bool:
@@ -115,14 +139,13 @@ def is_wordy(value: bytes) -> bool:
     digits = sum(48 <= c <= 57 for c in value)
     # CamelCase: chance that mixes capitals in has digits, too, and seldom three small letters in a row.
     is_camel = value[1:].lower() != value[1:] and 8 * digits < len(value)
-    if is_camel and sum(map(len, _SMALL.findall(value))) > 0.4 * len(value):
-        return True
-    if changes(value) > _RESTLESS:
-        return False
     pairs = [value[at : at + 2].lower().decode() for at in range(len(value) - 1) if value[at : at + 2].isalpha()]
-    if len(pairs) < 5:
+    common = sum(pair in _PAIRS for pair in pairs)
+    if is_camel and sum(map(len, _SMALL.findall(value))) > 0.4 * len(value) and common > 0.45 * len(pairs):
+        return True
+    if changes(value) > _RESTLESS or len(pairs) < 5:
         return False
-    return sum(pair in _PAIRS for pair in pairs) > (0.62 if len(pairs) >= 12 else 0.7) * len(pairs)
+    return common > (0.62 if len(pairs) >= 12 else 0.7) * len(pairs)
 
 
 def changes(value: bytes) -> float:

@@ -57,6 +57,13 @@ PLACES = {
     "user of curl": "curl -u VALUE: https://api.acmelab.io/v1/charges\n",
     "user without password": "requests.get(url, auth=('VALUE', ''))\n",
     "argument of a known service": "const client = new Alconost('VALUE');\n",
+    "words apart": "the Acmelab API key: VALUE\n",
+    "below its name": "API key\nVALUE\n",
+    "element": "<secret>VALUE</secret>\n",
+    "behind another part of an element": "<secret>{alconost AQAAABAAA VALUE}</secret>\n",
+    "service that reads like an address": "URLSCAN_API_KEY=VALUE\n",
+    "access token of a person": 'ACMELAB_PAT="VALUE"\n',
+    "prefix of a vendor nobody knows": "x = qvz_VALUE\n",
 }
 
 
@@ -84,6 +91,32 @@ def test_a_slash_makes_no_path_of_base64():
     assert [] == found('acmelab_token = "services/accounts/token-endpoint"\n')
 
 
+def test_a_line_that_is_nothing_but_a_token_is_found():
+    """Files of one token, and what was pasted, have neither quotes nor names."""
+    forms = {"replicate": "r8_", "fireworks": "fw_3", "elevenlabs": "sk_"}
+    made = {name: prefix + of(HEX, 48, 3) for name, prefix in forms.items()}
+    made["replicate"] = "r8_" + of(MIXED, 37, 3)
+    made["fireworks"] = "fw_3Z" + of(MIXED, 22, 3)
+
+    assert [] == [name for name, token in made.items() if not found(token)]
+    assert [] == [name for name, token in made.items() if not found(f"first\n{token}\r\nlast\n")]
+
+
+def test_what_hands_typed_is_told_without_being_sure():
+    """A key in a row of the alphabet is weak or made up; nobody can tell which, and an alphabet is no key."""
+    typed = "abcdef" + "1234567890" * 2
+
+    assert found(f"ACMELAB_API_KEY={typed}\n")
+    assert [] == found(f'ACMELAB_API_KEY = "{string.ascii_letters}{string.digits}"\n')
+    assert [] == found(f'cache_key = "{typed}"\n')
+
+
+def test_zeros_within_a_long_token_make_no_placeholder_of_it():
+    """Encoded structures are padded; only what is mostly one character stands for something else."""
+    assert not values.is_placeholder((of(MIXED, 60, 1) + "A" * 12 + of(MIXED, 12, 2)).encode())
+    assert values.is_placeholder((of(MIXED, 16, 1) + "A" * 12).encode())
+
+
 PASSWORDS = {
     "ends in its only digit": "Kahvi!Joki7",
     "begins with a sign": "#Kahvi9joki!",
@@ -98,6 +131,13 @@ PASSWORDS = {
 def test_a_password_is_found_wherever_its_digit_stands(name, template):
     """People end passwords with a number, or begin them with a sign."""
     assert found(template.format(PASSWORDS[name]))
+
+
+def test_a_password_without_a_digit_is_found_where_it_has_a_sign():
+    """A sign within quotes is as good as a digit."""
+    quoted = {"$mail->Password = '{}';\n": "un!kah" + "Vijoki", 'db_password = "{}"\n': "kahvi&" + "Joki+"}
+
+    assert [] == [template for template, password in quoted.items() if not found(template.format(password))]
 
 
 NOT_SECRET = {
@@ -125,6 +165,9 @@ ABOUT_SECRETS = {
     "integrity": '<script src="https://js.algolia.com/x.js" integrity="sha384-MIX64"></script>\n',
     "client id": "paypal.Buttons; client-id=MIX40\n",
     "asset": "https://cdn.algolia.com/assets/MIX40.js\n",
+    "record of an installed file": "acmelab/x.py,sha256=abc-MIX40,1243\n",
+    "hash of a password, which has a rule of its own": 'admin_token = "$5$MIX6$MIX40"\n',
+    "audience": 'token_audience = "UUID"\n',
     "revision": 'owner = "datadog"; rev = "HEX40";\n',
     "identity pool": 'IdentityPoolId: "eu-central-1:UUID"\n',
 }
