@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import toolkit as tk
+from toolkit import config, registry
 from toolkit.cli import main
 from toolkit.errors import RegistryError, StoreError
 from toolkit.identity import local_fingerprinter
@@ -168,3 +169,15 @@ def test_a_cache_that_cannot_be_looked_into_does_not_stop_a_scan(tmp_path, monke
 
 def _refused(path):
     raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("name", ["code", "keyfiles", "pkcs11"])
+def test_each_option_of_a_collector_is_explained(name):
+    """By the class itself, under `Args:`; `--help` shows it."""
+    options = config.options_of(registry.collector_class(name))
+    told = " ".join(CliRunner().invoke(main, ["collect", name, "--help"]).output.split())
+
+    assert options
+    for option in options.values():
+        assert option.says, option.name
+        assert option.says[:20] in told

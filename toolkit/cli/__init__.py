@@ -71,11 +71,12 @@ def _option(option: Any, known: Collection[str]) -> click.Option:
     if option.is_many:
         # One of several is named in the singular, unless that is an option of its own (pin, pins).
         named = flag if option.name.removesuffix("s") in known else flag.removesuffix("s")
-        return click.Option([named, option.name], multiple=True)
+        return click.Option([named, option.name], multiple=True, help=option.says)
     if option.type is bool:
-        return click.Option([f"{flag}/--no-{flag[2:]}"], default=option.default, show_default=True)
+        return click.Option([f"{flag}/--no-{flag[2:]}"], default=option.default, show_default=True, help=option.says)
     kind = option.type if option.type in (int, float) else str
-    return click.Option([flag], default=option.default, type=kind, show_default=option.default is not None)
+    is_told = option.default not in (None, "")
+    return click.Option([flag], default=option.default, type=kind, show_default=is_told, help=option.says)
 
 
 def _strict_option() -> click.Option:
@@ -83,7 +84,8 @@ def _strict_option() -> click.Option:
 
 
 def _workspace_option() -> click.Option:
-    return click.Option(["-w", "--workspace"], default=".keyatlas", show_default=True)
+    said = "The folder that runs are kept in."
+    return click.Option(["-w", "--workspace"], default=".keyatlas", show_default=True, help=said)
 
 
 def _json_option() -> click.Option:

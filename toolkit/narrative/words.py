@@ -64,11 +64,11 @@ def kind_of(row: Any) -> str:
 def called(label: object, locator: object) -> str:
     """What a person knows a key by: its label where it has one, and its place.
 
-    >>> called("pay", "file:///etc/pay.pem"), called(None, "file:///etc/a.pem")
-    ('pay, /etc/pay.pem', '/etc/a.pem')
+    >>> called("pay", "file:///etc/a.pem"), called("pay", "file:///etc/pay.pem")
+    ('pay, /etc/a.pem', '/etc/pay.pem')
     """
     place = "" if pd.isna(locator) else place_of(locator)  # type: ignore[call-overload]  # a scalar
-    # A token's object is named by its label already.
+    # A token's object, and many a file, is named so already.
     is_told = pd.isna(label) or str(label) in place  # type: ignore[call-overload]  # a scalar
     return place if is_told else ", ".join(filter(None, (str(label), place)))
 
