@@ -43,8 +43,9 @@ _HELD: Final = (KeyType.PRIVATE_KEY, KeyType.SECRET_KEY, KeyType.UNKNOWN)
 class Keyfiles:
     """Certificates and keys in folders: PEM, DER, PKCS#7, PKCS#8, PKCS#12, JKS, OpenSSH, PuTTY.
 
-    Without paths: the system's trust store, /etc/ssh, /etc/ssl/private and ~/.ssh. Files over `max_bytes` are not
-    read; one that looks like key material is then a Gap.
+    Args:
+        paths: folders and files to read; without any, the system's trust store, /etc/ssh, /etc/ssl/private, ~/.ssh.
+        max_bytes: a larger file is not read; one that looks like key material is then a Gap.
     """
 
     name: ClassVar[str] = "keyfiles"

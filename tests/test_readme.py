@@ -29,7 +29,7 @@ def tables() -> dict[str, str]:
         "collectors": _table(("collector", "reads"), [(f"`{n}`", said) for n, said in tk.collectors().items()]),
         "packs": _table(
             ("policy pack", "document", "status", "rules"),
-            [(f"`{p.name}`", f"{p.issuer} {p.title}, {p.edition}", str(p.status), str(len(p.rules))) for p in packs],
+            [(f"`{p.name}`", f"{p.issuer}: {p.title}, {p.edition}", str(p.status), str(len(p.rules))) for p in packs],
         ),
         "verbs": _table(
             ("verb", "what it gives"),

@@ -350,13 +350,16 @@ def report(
     Raises:
         RegistryError: no such notebook.
         ConfigError: a parameter the notebook does not have.
+        StoreError: there is no such workspace.
         ReportError: a cell failed; the failed notebook is kept beside where the report would be.
     """
     from pathlib import Path
 
-    from toolkit import registry, reporting
+    from toolkit import registry, reporting, store
 
     given = {"workspace": str(Path(workspace).resolve()), **(parameters or {})}
+    # Asked here, a workspace that is not there says so; in the notebook it would be a cell that failed.
+    store.Workspace(str(given["workspace"])).runs()
     return reporting.report(registry.entry("notebooks", name).path, out=Path(out), parameters=given).html
 
 

@@ -15,6 +15,7 @@ Refuses to: draw a name as it was found. A name is data: it is cut, written in A
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,8 @@ _PROTECTIONS: Final = {
 }
 _HELD: Final = [KeyType.PRIVATE_KEY.value, KeyType.SECRET_KEY.value, KeyType.UNKNOWN.value]
 _MOST: Final = 9
+# One bar alone would fill the figure.
+_FEWEST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +292,7 @@ def _bars(title: str, counts: pd.DataFrame, colours: dict[str, str], *, says: st
         for row, total in enumerate(left):
             axes.annotate(f"{total:,}", (total, row), xytext=(4, 0), textcoords="offset points", va="center")
         axes.set_yticks(range(len(counts)), [str(name) for name in counts.index])
-        axes.set(xlabel=unit, xlim=(0, max(1, *left, 1) * 1.12), ylim=(max(len(counts), 1) - 0.4, -0.6))
+        axes.set(xlabel=unit, xlim=(0, max(1, *left, 1) * 1.12), ylim=(max(len(counts), _FEWEST) - 0.4, -0.6))
         axes.locator_params(axis="x", integer=True, nbins=6)
         axes.grid(axis="x", linewidth=0.6)
         if left.any():
@@ -338,8 +341,27 @@ def _drawn(axes: Any, title: str, says: str, alt: str) -> Figure:
 
 
 def _themed(svg: str) -> str:
-    svg = svg[svg.index("<svg") :]
+    svg = _slim(svg[svg.index("<svg") :])
     for stand_in, name in ((_INK, "ink"), (_QUIET, "quiet"), (_LINE, "line")):
         svg = svg.replace(stand_in, f"var(--{name})")
     head, _, body = svg.partition(">")
     return f"{head}>{_STYLE}{body}"
+
+
+def _slim(svg: str) -> str:
+    """The same drawing in two thirds of the bytes: no comments, no names nobody asks for, hundredths of a point."""
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"\s+", " ", svg).replace("> <", "><")
+    # What is referred to (glyphs, clips) has a name without an underscore.
+    svg = re.sub(r'<g id="[^"]*_[^"]*"', "<g", svg)
+    svg = re.sub(r'scale\([^)]*\)|(?<=[ (,"])-?\d+\.\d{3,}(?=[ ,)"])', _hundredths, svg)
+    svg = re.sub(r'(?<= d=")[^"]*', lambda path: re.sub(r" ?([A-Za-z]) ?", r"\1", path[0]), svg)
+    before = ""
+    while before != svg:
+        before, svg = svg, re.sub(r"<g>((?:(?!</?g\b).)*)</g>", r"\1", svg.replace("<g/>", ""))
+    return svg.replace(": ", ":").replace("; ", ";")
+
+
+def _hundredths(number: re.Match[str]) -> str:
+    # A scale multiplies: rounded, it would make letters of another size.
+    return number[0] if number[0].startswith("scale") else f"{float(number[0]):.2f}".rstrip("0").rstrip(".")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_type_hints
@@ -20,11 +21,12 @@ _INJECTED: Final = "fingerprinter"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One keyword of a constructor: its name, type and default."""
+    """One keyword of a constructor: its name, type, default, and what the class says of it under `Args:`."""
 
     name: str
     type: Any
     default: Any
+    says: str = ""
 
     @property
     def is_many(self) -> bool:
@@ -37,7 +39,22 @@ def options_of(collector: type[Collector]) -> dict[str, Option]:
     hints = get_type_hints(collector.__init__)
     parameters = inspect.signature(collector.__init__).parameters.values()
     keywords = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name != _INJECTED]
-    return {p.name: Option(p.name, hints[p.name], p.default) for p in keywords}
+    says = _explained(inspect.getdoc(collector) or "")
+    return {p.name: Option(p.name, hints[p.name], p.default, says.get(p.name, "")) for p in keywords}
+
+
+def _explained(doc: str) -> dict[str, str]:
+    """What the `Args:` of a docstring say, by name, as sentences.
+
+    >>> _explained("Reads.\\n\\nArgs:\\n    paths: where to\\n        look.\\n\\nThe end.")
+    {'paths': 'Where to look.'}
+    """
+    told: dict[str, str] = {}
+    section = re.split(r"\n(?=\S)", doc.partition("Args:\n")[2])[0]
+    for name, said in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
+        plain = " ".join(said.replace("`", "").split())
+        told[name] = plain[:1].upper() + plain[1:]
+    return told
 
 
 def build(collector: type[Collector], options: Mapping[str, Any], fingerprinter: Fingerprinter) -> Collector:

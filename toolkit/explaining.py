@@ -44,7 +44,7 @@ def explain(
     frames = {
         "places": correlation.places(inv, key_uid),
         "certificates": inv.certificates[inv.certificates["key_uid"] == key_uid],
-        "findings": findings[findings["subject"] != "inventory"].sort_values(["verdict", "severity"]),
+        "findings": _worst_first(findings[findings["subject"] != "inventory"]),
         "secrets": inv.secrets[inv.secrets["key_uid"] == key_uid],
         "usages": inv.usages[inv.usages["key_uid"] == key_uid].sort_values("occurred_at", ascending=False),
         "gaps": inv.gaps[inv.gaps["locator"].isin(inv.keys.loc[inv.keys["key_uid"] == key_uid, "locator"])],
@@ -61,8 +61,18 @@ def _whole(uid: str, known: pd.Series[str]) -> str:
         return uid
     if len(named) != 1:
         told = "no key's uid begins" if not named else f"{len(named):,} keys' uids begin"
-        raise ConfigError(f"{told} with {uid}", advice="take one from subject_uid of tk.keys(inv)")
+        raise ConfigError(f"{told} with {uid}", advice="take one from `keyatlas score`, or of tk.keys(inv)")
     return str(named[0])
+
+
+# What is broken first: a page shows the first rows only.
+_ORDER: Final = {name: n for n, name in enumerate(("FAIL", "WARN", "INDETERMINATE", "ATTESTATION_REQUIRED", "PASS"))}
+
+
+def _worst_first(findings: pd.DataFrame) -> pd.DataFrame:
+    rank = findings["verdict"].astype(object).map(_ORDER).fillna(len(_ORDER))
+    order = findings.assign(_rank=rank).sort_values(["_rank", "severity"], ascending=[True, False], kind="stable")
+    return order.drop(columns="_rank")
 
 
 def _about(frame: pd.DataFrame, uid: str) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -75,8 +76,10 @@ def local_fingerprinter() -> Fingerprinter:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
             file.write(pepper)
     except OSError:
-        kept = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-        pepper = kept if len(kept) == len(pepper) else pepper
+        # The cache may be a folder that this user cannot even look into.
+        with suppress(OSError):
+            kept = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+            pepper = kept if len(kept) == len(pepper) else pepper
     return Fingerprinter(pepper)
 
 

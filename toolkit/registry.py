@@ -25,6 +25,7 @@ from toolkit.protocols import Collector
 
 Kind = Literal["collectors", "policies", "notebooks"]
 _ENDING: Final = {"policies": ".toml", "notebooks": ".ipynb"}
+_ONE: Final = {"collectors": "collector", "policies": "policy pack", "notebooks": "report"}
 _HERE: Final = Path(__file__).resolve().parent
 
 
@@ -74,7 +75,7 @@ def entry(kind: Kind, name: str) -> Entry:
     """
     known = entries(kind)
     if name not in known:
-        raise RegistryError(f"no {kind} entry is called {name}", advice=f"use one of: {', '.join(known)}")
+        raise RegistryError(f"there is no {_ONE[kind]} {name}", advice=f"use one of: {', '.join(known)}")
     return known[name]
 
 

@@ -45,10 +45,14 @@ _AT_THE_KEYPAD: Final = 180
 class Pkcs11:
     """Tokens of any PKCS#11 module: SoftHSM, OpenSC, YubiHSM, TPM2, CloudHSM and the well-known paths of others.
 
-    `modules` are paths of shared libraries. `pin` is a handle; `pins` are handles for tokens by label,
-    `LABEL=env:NAME`, which come before it. `parameters` are texts that a module wants at its start,
-    `/usr/lib/…/libsoftokn3.so=configdir='sql:…'`. Without a PIN only public objects are seen, and a Gap says so. A
-    module that says nothing for `silence_seconds` is given up, once a run.
+    Without a PIN only public objects are seen, and a Gap says so.
+
+    Args:
+        modules: paths of shared libraries; without any, those at well-known paths.
+        pin: the handle of a PIN: env:NAME, file:PATH, or protected for a keypad. It is tried once a token.
+        pins: handles for tokens by label, LABEL=env:NAME; they come before `pin`.
+        parameters: texts that a module wants at its start, `/usr/lib/…/libsoftokn3.so=configdir='sql:…'`.
+        silence_seconds: a module that says nothing for so long is given up, once a run.
     """
 
     name: ClassVar[str] = "pkcs11"

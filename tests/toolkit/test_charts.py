@@ -180,3 +180,27 @@ def test_a_hostile_label_of_a_token_is_drawn_as_ascii():
     ET.fromstring(figure.svg)
     assert "\\x1b[31m-->\\x0a" in figure.alt
     assert "<script>" not in figure.svg
+
+
+def test_a_figure_carries_no_dead_weight_and_its_letters_keep_their_size(keys):
+    """Comments and digits below a hundredth of a point go; a scale is left as it is, or titles would shrink."""
+    svg = charts.strengths(keys).svg
+
+    assert "<!--" not in svg
+    assert "\n" not in svg
+    paths = re.findall(r' d="([^"]+)"', svg)
+    assert paths
+    assert not [path for path in paths if re.search(r"\.\d{3}", path)]
+    assert "scale(0.105 -0.105)" in svg
+    names = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', svg))
+    assert {a or b for a, b in names} <= set(re.findall(r' id="([^"]+)"', svg))
+
+
+def test_one_bar_alone_does_not_fill_its_figure():
+    """A bar is as thick as it would be among three: it ends in the upper half of its figure."""
+    svg = charts.custody(kept(("pay", "1"))).svg
+
+    # The legend's patch has the same colour, but is not clipped by the axes.
+    bar = re.search(rf'<path d="([^"]+)" clip-path="[^"]+" style="fill:{charts._SKY}"', svg)
+    assert bar
+    assert max(float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", bar[1])) < 245 / 2

@@ -9,7 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 import toolkit as tk
+from toolkit import config, registry
 from toolkit.cli import main
+from toolkit.errors import RegistryError, StoreError
+from toolkit.identity import local_fingerprinter
 
 
 @pytest.fixture
@@ -104,3 +107,77 @@ def test_drafts_and_clauses_that_nobody_read_say_so_in_words(workspace):
     rows = json.loads(said(workspace, "assess", "nist_sp800_131a_r3", "--json", "--fail-on", "never"))
     assert rows
     assert all(row["is_draft"] and row["mark"] in "PSK" for row in rows)
+
+
+def test_a_key_of_the_list_is_explained_by_the_uid_that_stands_there(workspace):
+    """Worst first, with as much of the uid as `explain` needs."""
+    told = said(workspace, "score")
+    uid = next(word for word in told.split() if word.startswith("spki:"))
+
+    assert 13 == len(uid)
+    assert "RSA-1024 is too weak" in told
+    assert "RSA-1024 is too weak" in said(workspace, "explain", uid)
+
+
+def test_a_page_shows_what_is_broken_before_what_is_not(workspace):
+    """The first rows are all that is shown of many verdicts."""
+    uid = tk.keys(tk.load(workspace))["subject_uid"].iloc[0]
+    rows = json.loads(said(workspace, "explain", uid, "--json"))["sections"]["What the standards say of it"]
+    ranks = [("FAIL", "WARN", "INDETERMINATE", "ATTESTATION_REQUIRED", "PASS").index(row["verdict"]) for row in rows]
+
+    assert 0 in ranks
+    assert sorted(ranks) == ranks
+
+
+@pytest.mark.parametrize("moment", ["2100-01-01", "2100-01-01T10:00", "2100-01-01T10:00:00Z", "2100-01-01T10:00+02:00"])
+def test_a_moment_is_any_of_iso_8601(workspace, moment):
+    """A day, a time, an offset; UTC where none is given."""
+    assert "RSA-1024" in said(workspace, "score", "--as-of", moment)
+
+
+def test_a_moment_that_is_none_says_how_to_write_one(workspace):
+    """Wrong usage, and the next thing to type."""
+    told = said(workspace, "compare", "yesterday", code=2)
+    assert "yesterday is no date or time: write 2026-11-30" in told
+
+
+def test_an_empty_answer_is_said_in_words(workspace):
+    """An empty table looks like a fault."""
+    assert "Nobody has attested anything here" in said(workspace, "attest", "list")
+    assert "No run is quarantined" in said(workspace, "validate", "--quarantined")
+
+
+def test_what_is_not_there_is_named_before_anything_runs(workspace, tmp_path):
+    """A report of no workspace, a workspace that is a file, a report of another name: each says what to do."""
+    (tmp_path / "file").touch()
+    wrong = {"no workspace at": tmp_path / "nowhere", "is a file": tmp_path / "file"}
+    for told, place in wrong.items():
+        with pytest.raises(StoreError, match=told):
+            tk.report(workspace=place, out=tmp_path / "reports")
+    assert not (tmp_path / "reports").exists()
+    with pytest.raises(RegistryError, match="there is no report nope"):
+        tk.report("nope", workspace=workspace, out=tmp_path / "reports")
+
+
+def test_a_cache_that_cannot_be_looked_into_does_not_stop_a_scan(tmp_path, monkeypatch):
+    """Names of values then hold for one process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("pathlib.Path.is_file", _refused)
+    (tmp_path / "cache").touch()
+    assert local_fingerprinter().uid(b"a") != local_fingerprinter().uid(b"a")
+
+
+def _refused(path):
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("name", ["code", "keyfiles", "pkcs11"])
+def test_each_option_of_a_collector_is_explained(name):
+    """By the class itself, under `Args:`; `--help` shows it."""
+    options = config.options_of(registry.collector_class(name))
+    told = " ".join(CliRunner().invoke(main, ["collect", name, "--help"]).output.split())
+
+    assert options
+    for option in options.values():
+        assert option.says, option.name
+        assert option.says[:20] in told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from urllib.parse import unquote
 
 import nbformat
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from toolkit import narrative, reporting
 from toolkit.errors import ConfigError, ReportError
 from toolkit.narrative.display import chip, place, text
+from toolkit.reporting import page
 from toolkit.reporting.parameters import checked
 
 PARAMETERS = 'workspace: str = "here"  # a folder\nis_draft: bool = False\ntop: int = 3\nshare: float = 0.5'
@@ -212,3 +214,12 @@ def test_a_report_can_be_made_where_an_event_loop_runs(notebook, tmp_path):
         return reporting.report(notebook("told = {}\n" + SHOW), out=tmp_path / "out")
 
     assert asyncio.run(in_jupyter()).html.exists()
+
+
+@pytest.mark.parametrize("svg", ['<svg a="#1">50 %</svg>', "<svg a='1' b=\"2 &amp; 'x'\"/>", "<svg>\u9375</svg>"])
+def test_a_figure_is_whole_in_its_address_and_cannot_leave_it(svg):
+    """What is decoded is the drawing, but for the kind of its quotes; nothing in it ends the attribute or the tag."""
+    told = page._in_address(svg)
+
+    assert unquote(told).replace('"', "'") == svg.replace('"', "'")
+    assert not set(told) & set('"<>#&')

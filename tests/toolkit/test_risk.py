@@ -219,3 +219,10 @@ def test_nothing_to_score_is_an_empty_table():
     """The columns are there."""
     told = risk.score({"key": frame_of("key", []), "secret": frame_of("secret", [])}, as_of=AS_OF)
     assert told.shape == (0, 12)
+
+
+def test_a_quantum_term_that_is_a_guess_asks_for_what_would_settle_it():
+    """A key that is surely breakable, of unknown use and data: the advice names what to record, not the physics."""
+    told = scored({"quantum": "broken", "functions": None, "data_class": None, "certified_until": None}).iloc[0]
+    assert any("undetermined whether EC secp384r1 must hold" in reason for reason in told["reasons"])
+    assert "data class" in told["todo"]

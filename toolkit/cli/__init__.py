@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,13 @@ import click
 from toolkit.cli import shown
 from toolkit.cli.attest import attest
 from toolkit.cli.house import house as house_commands
-from toolkit.cli.options import CODES, FAILED, FOUND, INCOMPLETE, SEVERITIES, STOPPED, TIMES, Command, utc
+from toolkit.cli.options import CODES, FAILED, FOUND, INCOMPLETE, SEVERITIES, STOPPED, TIMES, Command
 from toolkit.cli.options import as_json as json_option
 from toolkit.cli.options import as_of as as_of_option
+from toolkit.cli.options import fail_on as fail_on_option
 from toolkit.cli.options import workspace as workspace_option
 from toolkit.cli.validate import tell_quarantine, validate
-from toolkit.cli.weigh import explain, priorities, readiness, what_if
+from toolkit.cli.weigh import explain, priorities, readiness, score, what_if
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -69,11 +71,12 @@ def _option(option: Any, known: Collection[str]) -> click.Option:
     if option.is_many:
         # One of several is named in the singular, unless that is an option of its own (pin, pins).
         named = flag if option.name.removesuffix("s") in known else flag.removesuffix("s")
-        return click.Option([named, option.name], multiple=True)
+        return click.Option([named, option.name], multiple=True, help=option.says)
     if option.type is bool:
-        return click.Option([f"{flag}/--no-{flag[2:]}"], default=option.default, show_default=True)
+        return click.Option([f"{flag}/--no-{flag[2:]}"], default=option.default, show_default=True, help=option.says)
     kind = option.type if option.type in (int, float) else str
-    return click.Option([flag], default=option.default, type=kind, show_default=option.default is not None)
+    is_told = option.default not in (None, "")
+    return click.Option([flag], default=option.default, type=kind, show_default=is_told, help=option.says)
 
 
 def _strict_option() -> click.Option:
@@ -81,7 +84,8 @@ def _strict_option() -> click.Option:
 
 
 def _workspace_option() -> click.Option:
-    return click.Option(["-w", "--workspace"], default=".keyatlas", show_default=True)
+    said = "The folder that runs are kept in."
+    return click.Option(["-w", "--workspace"], default=".keyatlas", show_default=True, help=said)
 
 
 def _json_option() -> click.Option:
@@ -145,15 +149,18 @@ def permissions(names: tuple[str, ...], form: str | None, as_json: bool) -> None
 @click.option("--since", default="", metavar="REV", help="Read only what HEAD has and REV has not (for CI).")
 @click.option("--gitignore", is_flag=True, help="Leave out what .gitignore names.")
 @click.option("--patterns", multiple=True, metavar="FILE", help="Rules of your own, in our form or gitleaks'.")
-@click.option("--confidence", default=0.5, show_default=True, help="Show findings that are at least this sure.")
+@click.option(
+    "--confidence", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="0..1",
+    help="Show findings that are at least this sure.",
+)  # fmt: skip
 @click.option("--baseline", default="", metavar="FILE", help="Findings that are accepted for now.")
 @click.option("--write-baseline", default="", metavar="FILE", help="Accept all findings: needs --reason and --until.")
 @click.option("--reason", default="", help="Why the findings of --write-baseline are accepted.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), default=None, help="When that ends.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", default=None, help="When that ends.")
 @click.option("--check-liveness", default="", metavar="FILE", help="Ask the services in this table of endpoints.")
 @click.option("--cache/--no-cache", default=True, help="Keep what was read of a history, to read only what is new.")
 @click.option("--processes", default=0, help="How many read at once; 0 is as many as there are cores.")
-@click.option("--fail-on", type=click.Choice(SEVERITIES), default="very-low", show_default=True)
+@fail_on_option("very-low")
 @click.option("--strict", is_flag=True, help="Exit with 3 if anything could not be seen.")
 @click.option("--show-suppressed", is_flag=True, help="Show what is passed over, too.")
 @click.option("--sarif", "form", flag_value="sarif", help="Print SARIF 2.1.0.")
@@ -190,21 +197,21 @@ def coverage(workspace: str, as_json: bool, strict: bool) -> None:
     import toolkit as tk
 
     inv = tk.load(workspace)
-    shown.table(tk.coverage(inv), as_json)
+    shown.covered(tk.coverage(inv), inv.gaps, as_json)
     _exit_for(inv, strict)
 
 
 @main.command()
-@click.argument("old", type=click.DateTime(TIMES))
-@click.argument("new", type=click.DateTime(TIMES), required=False)
+@click.argument("old", type=TIMES, metavar="OLD")
+@click.argument("new", type=TIMES, required=False, metavar="[NEW]")
 @workspace_option
 @json_option
 def compare(old: Any, new: Any, workspace: str, as_json: bool) -> None:
-    """Show what changed between the times OLD and NEW (now, if not given)."""
+    """Show what changed between the dates or times OLD and NEW (now, if not given): 2026-11-30, 2026-11-30T14:00Z."""
     import toolkit as tk
 
-    before, after = tk.load(workspace, as_of=utc(old)), tk.load(workspace, as_of=utc(new))
-    shown.table(tk.compare(before, after), as_json)
+    before, after = tk.load(workspace, as_of=old), tk.load(workspace, as_of=new)
+    shown.table(tk.compare(before, after), as_json, nothing="Nothing changed.")
 
 
 @main.command()
@@ -212,7 +219,7 @@ def compare(old: Any, new: Any, workspace: str, as_json: bool) -> None:
 @workspace_option
 @json_option
 @as_of_option
-@click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True)
+@fail_on_option("high")
 @click.option("--strict", is_flag=True, help="Exit with 3 if anything could not be seen.")
 @click.option("--all", "show_all", is_flag=True, help="Show every verdict, not the counts by rule.")
 @click.option(
@@ -226,8 +233,8 @@ def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fa
     """
     import toolkit as tk
 
-    inv = tk.load(workspace, as_of=utc(as_of))
-    findings = tk.assess(inv, *packs, as_of=utc(as_of), scopes=scopes, house=house, workspace=workspace)
+    inv = tk.load(workspace, as_of=as_of)
+    findings = tk.assess(inv, *packs, as_of=as_of, scopes=scopes, house=house, workspace=workspace)
     shown.judged(findings if show_all else tk.summary(findings), as_json)
     excepted = findings["excepted"].notna()
     if excepted.any():
@@ -239,18 +246,19 @@ def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fa
 
 
 @main.command()
-@click.option("--since", type=click.DateTime(TIMES), default=None, help="What is before it is the past to learn from.")
+@click.option("--since", type=TIMES, default=None, help="What is before it is the past to learn from.")
 @click.option("--planned", multiple=True, metavar="UID=OPERATION", help="A change that was planned, and is not told.")
 @workspace_option
 @json_option
-@click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True)
+@fail_on_option("high")
 def anomalies(since: Any, planned: tuple[str, ...], workspace: str, as_json: bool, fail_on: str) -> None:
     """Show what is out of habit in the uses of keys, with reasons; habits are learnt from what was before --since."""
     import toolkit as tk
 
     plans = [(name, str(operation)) for name, operation in map(_pair, planned)]
-    found = tk.anomalies(tk.load(workspace), since=utc(since), planned=plans)
-    shown.table(found if as_json else found[["kind", "severity", "at", "locator", "principal", "reasons"]], as_json)
+    found = tk.anomalies(tk.load(workspace), since=since, planned=plans)
+    shown.table(found if as_json else found[["kind", "severity", "at", "locator", "principal", "reasons"]], as_json,
+                nothing="Nothing is out of habit, as far as uses of keys were collected.")  # fmt: skip
     if fail_on != "never" and bool((found["severity"] >= fail_on).any()):
         sys.exit(FOUND)
 
@@ -297,7 +305,9 @@ def demo(workspace: str, out: str, as_json: bool) -> None:
         return
     shown.collected(inv, workspace, as_json=False)
     shown.worst(tk.score(inv).head(8))
-    click.echo(f"\nThe report: {path}\nThe tables: python -c 'import toolkit as tk; print(tk.keys(tk.load()))'")
+    # After `make demo` the command lies in .venv, where no shell looks.
+    command = "keyatlas" if shutil.which("keyatlas") else sys.argv[0]
+    click.echo(f"\nThe report: {path}\nOne key, whole: {command} explain UID\nAll tables: {command} export csv FOLDER")
 
 
 def _pair(text: str) -> tuple[str, object]:
@@ -316,7 +326,7 @@ def _exit_for(inv: Inventory, strict: bool) -> None:
         sys.exit(INCOMPLETE)
 
 
-for _command in (attest, explain, house_commands, priorities, readiness, validate, what_if):
+for _command in (attest, explain, house_commands, priorities, readiness, score, validate, what_if):
     main.add_command(_command)
 
 

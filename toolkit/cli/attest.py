@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from toolkit.cli import shown
-from toolkit.cli.options import as_json, as_of, utc, workspace
+from toolkit.cli.options import as_json, as_of, workspace
 
 _KINDS: Final = (
     "policy-review", "training", "key-ceremony", "custodian-acknowledgement", "restore-drill", "penetration-test",
@@ -41,17 +41,20 @@ def ask(packs: tuple[str, ...], workspace: str, as_of: Any, as_json: bool) -> No
     import toolkit as tk
     from toolkit import attesting
 
-    inv = tk.load(workspace, as_of=utc(as_of))
-    told = attesting.missing(tk.assess(inv, *packs, as_of=utc(as_of), workspace=workspace))
-    shown.table(told if as_json else told[["control", "severity", "says", "evidence"]], as_json)
+    inv = tk.load(workspace, as_of=as_of)
+    told = attesting.missing(tk.assess(inv, *packs, as_of=as_of, workspace=workspace))
+    shown.table(told if as_json else told[["control", "severity", "says", "evidence"]], as_json,
+                nothing="No control waits for a person's word.")  # fmt: skip
 
 
 @attest.command()
 @click.argument("control", metavar="PACK/RULE")
 @click.option("--says", required=True, help="What is attested, in a sentence.")
 @click.option("--role", required=True, help="In which role.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The last day it holds.")
-@click.option("--kind", type=click.Choice(_KINDS), default="other", show_default=True)
+@click.option(
+    "--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", required=True, help="The last day it holds."
+)
+@click.option("--kind", type=click.Choice(_KINDS), default="other", show_default=True, help="What was done.")
 @click.option("--evidence", multiple=True, type=click.Path(), help="A file; its SHA-256 is kept, not the file.")
 @click.option("--needs-second", is_flag=True, help="It counts once a second person has signed it.")
 @_signing
@@ -81,7 +84,7 @@ def sign(attestation_id: str, by: str, key: Path, workspace: str) -> None:
 
 @attest.command()
 @click.argument("attestation_id")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why it holds no longer.")
 @_signing
 @workspace
 def withdraw(attestation_id: str, reason: str, by: str, key: Path, workspace: str) -> None:
@@ -102,9 +105,13 @@ def list_(workspace: str, as_of: Any, as_json: bool) -> None:
     """Show what people attested, and whether it counts; what ends first comes first."""
     import toolkit as tk
 
-    told = tk.attestations(workspace, as_of=utc(as_of))
+    told = tk.attestations(workspace, as_of=as_of)
     names = ["control", "state", "reason", "by", "role", "valid_until", "days_left", "attestation_id"]
-    shown.table(told if as_json else told[names], as_json)
+    shown.table(
+        told if as_json else told[names],
+        as_json,
+        nothing="Nobody has attested anything here. Next: keyatlas attest ask",
+    )
 
 
 @attest.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import shown
-from toolkit.cli.options import CODES, FOUND, TIMES, as_json, as_of, utc, workspace
+from toolkit.cli.options import CODES, FOUND, TIMES, as_json, as_of, workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def check(file: str | None, workspace: str, as_of: Any, as_json: bool) -> None:
     told = policy.governing(file, workspace)
     tables = {
         "classes": _classes(told), "permits": _permits(told),
-        "exceptions": _exceptions(told, utc(as_of) or datetime.now(UTC)),
+        "exceptions": _exceptions(told, as_of or datetime.now(UTC)),
     }  # fmt: skip
     if as_json:
         head = {"organisation": told.organisation, "title": told.title, "edition": told.edition, "status": told.status}
@@ -124,7 +124,7 @@ def _valued(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> di
 @click.option("--by", required=True, help="Who asks.")
 @click.option("--role", "roles", multiple=True, help="A role that person has, where the policy names nobody for it.")
 @click.option("--approved-by", multiple=True, metavar="NAME[:ROLE,...]", help="Who has agreed.")
-@click.option("--requested", type=click.DateTime(TIMES), default=None, help="When it was asked for (UTC).")
+@click.option("--requested", type=TIMES, default=None, help="When it was asked for (UTC).")
 @click.option("--house", "file", default=None, metavar="FILE", help="The workspace's house.toml if not given.")
 @workspace
 @as_of
@@ -141,12 +141,12 @@ def permits(verb: str, uid: str | None, fields: dict[str, Any], by: str, roles: 
 
     if uid is None and not fields:
         raise click.UsageError("say which key: --key UID, or --set FIELD=VALUE of one that is to be made")
-    moment = utc(as_of) or datetime.now(UTC)
+    moment = as_of or datetime.now(UTC)
     names = [name.partition(":") for name in approved_by]
     given = [Approval(name, moment, frozenset(filter(None, said.split(",")))) for name, _, said in names]
     told = tk.permits(
         verb, {**_key(uid, workspace, as_of), **fields}, by=by, roles=roles, approvals=given, as_of=moment,
-        requested_at=utc(requested), house=file, workspace=workspace,
+        requested_at=requested, house=file, workspace=workspace,
     )  # fmt: skip
     click.echo(json.dumps(_document(told)) if as_json else _lines(told))
     if not told.is_allowed:
@@ -162,11 +162,11 @@ def _key(uid: str | None, workspace: str, as_of: Any) -> dict[str, Any]:
     from toolkit.errors import ConfigError
 
     mapping = scopes.of(scopes.in_workspace(Path(workspace)))
-    keys = correlation.subjects(tk.load(workspace, as_of=utc(as_of)), mapping)["key"]
+    keys = correlation.subjects(tk.load(workspace, as_of=as_of), mapping)["key"]
     found = keys[keys["subject_uid"].str.startswith(uid)]
     if len(found) != 1:
         raise ConfigError(
-            f"{len(found)} keys of {workspace} have a uid that begins {uid}", advice="take one from: keyatlas export"
+            f"{len(found)} keys of {workspace} have a uid that begins {uid}", advice="take one from: keyatlas score"
         )
     return {str(name): value for name, value in found.iloc[0].items()}
 

@@ -34,14 +34,32 @@ def as_json(command: Command) -> Command:
 def as_of(command: Command) -> Command:
     """`--as-of`."""
     said = "Judge as of this date or time (ISO 8601, UTC); now if not given."
-    return click.option("--as-of", type=click.DateTime(TIMES), default=None, help=said)(command)
+    return click.option("--as-of", type=TIMES, default=None, help=said)(command)
 
 
-TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
+    """A date or time in ISO 8601; UTC where it names no offset."""
+
+    name = "DATE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The moment, as UTC."""
+        from datetime import UTC, datetime
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value} is no date or time: write 2026-11-30 or 2026-11-30T14:00:00Z (UTC)", param, ctx)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def utc(moment: Any) -> Any:
-    """A time from the command line, which is UTC; None stays None."""
-    from datetime import UTC
+TIMES: Final = Moment()
 
-    return moment if moment is None else moment.replace(tzinfo=UTC)
+
+def fail_on(default: str) -> Callable[[Command], Command]:
+    """`--fail-on`."""
+    said = f"Exit with 1 on findings of this severity or a greater one: {', '.join(SEVERITIES)}."
+    kinds = click.Choice(SEVERITIES)
+    return click.option("--fail-on", type=kinds, default=default, show_default=True, metavar="SEVERITY", help=said)

@@ -6,8 +6,9 @@ Refuses to: decide anything, or write to standard output what is not the result.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
     from toolkit.scanning import Scan
     from toolkit.tables import Inventory
+
+
+_MOST: Final = 200
+_GAPS: Final = 5
+# After the prefix; they tell keys apart as a short commit id does commits.
+_DIGITS: Final = 8
+_COUNTS: Final = ("PASS", "FAIL", "WARN", "INDETERMINATE", "ATTESTATION_REQUIRED", "excepted")
 
 
 def lines(told: dict[str, str]) -> str:
@@ -29,23 +37,27 @@ def as_text(frame: pd.DataFrame) -> str:
     return str(frame.to_json(orient="records", date_format="iso"))
 
 
-def table(frame: pd.DataFrame, as_json: bool) -> None:
-    """A table: as one JSON document, or as people read it."""
+def table(frame: pd.DataFrame, as_json: bool, *, nothing: str = "Nothing to show.") -> None:
+    """A table: as one JSON document, or as people read it; `nothing` is said of an empty one."""
     if as_json:
         click.echo(as_text(frame))
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    if frame.empty:
+        click.echo(nothing, err=True)
+        return
+    _rows(frame.head(_MOST))
+    if len(frame) > _MOST:
+        click.echo(f"… and {len(frame) - _MOST:,} more rows; --json prints all", err=True)
 
-    table = Table(*frame.columns, row_styles=["", "dim"])
-    for row in frame.head(200).itertuples(index=False):
-        table.add_row(*(Text(_cell(value)) for value in row))
-    # A pipe has no width; cutting its columns to 80 would hide what a script looks for.
-    console = Console() if sys.stdout.isatty() else Console(width=250)
-    console.print(table)
-    if len(frame) > 200:
-        console.print(f"… and {len(frame) - 200:,} more rows; --json prints all")
+
+def _rows(frame: pd.DataFrame) -> None:
+    from toolkit.narrative import plain
+
+    # A pipe has no width; folding its lines would break what a script looks for.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for number, block in enumerate(plain.blocks(frame, width=width)):
+        for line in block:
+            click.secho(line, bold=number == 0 or None, dim=(number % 2 == 0 and number > 0) or None)
 
 
 def judged(frame: pd.DataFrame, as_json: bool) -> None:
@@ -56,15 +68,11 @@ def judged(frame: pd.DataFrame, as_json: bool) -> None:
     from toolkit.narrative.words import standing
 
     words = [", ".join(standing(*told)) for told in zip(frame["mark"], frame["is_draft"], strict=True)]
-    table(frame.assign(mark=words).drop(columns="is_draft").rename(columns={"mark": "standing"}), as_json)
-
-
-def _cell(value: Any) -> str:
-    if hasattr(value, "__iter__") and not isinstance(value, str):
-        return ", ".join(str(item) for item in value)
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "" if str(value) in {"<NA>", "nan", "None", "NaT"} else str(value)
+    told = frame.assign(mark=words).drop(columns="is_draft").rename(columns={"mark": "standing"})
+    counts = [name for name in _COUNTS if name in told]
+    # No count is no number: what is broken must stand out.
+    told[counts] = told[counts].astype("Int64").mask(told[counts] == 0)
+    table(told, as_json, nothing="No rule applies to anything that was found.")
 
 
 def collected(inv: Inventory, workspace: str, as_json: bool) -> None:
@@ -74,7 +82,10 @@ def collected(inv: Inventory, workspace: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"runs": inv.runs, **counts, "targets": len(inv.readings), "seconds": seconds}))
         return
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    from toolkit.narrative.words import how_many
+
+    told = ", ".join(how_many(count, name.removesuffix("s")) for name, count in counts.items())
+    unseen(inv.gaps)
     click.echo(f"{told}. Kept in {workspace}.")
 
 
@@ -92,12 +103,38 @@ def scan(told: Scan, form: str | None, *, show_suppressed: bool) -> None:
 
 def worst(scores: pd.DataFrame) -> None:
     """The worst keys, with reasons and what to do."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    why = ["; ".join(list(reasons)[:2]) for reasons in scores["reasons"]]
+    told = named(scores).assign(risk=scores["score"].round().astype(int), why=why)
+    _rows(told[["risk", "band", "key", "why", "todo", "uid"]])
 
-    table = Table("risk", "band", "what and where", "why", "first thing to do", title="The worst of what was found")
-    for row in scores.to_dict("records"):
-        why, where = "; ".join(list(row["reasons"])[:2]), Text(str(row["locator"]))
-        table.add_row(f"{row['score']:.0f}", str(row["band"]), where, Text(why), Text(str(row["todo"])))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+def named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows about keys, with the name that a person knows each by, and as much of its uid as `explain` needs."""
+    from toolkit.narrative.words import called
+
+    labels = frame["label"] if "label" in frame else [None] * len(frame)
+    names = [called(label, locator) for label, locator in zip(labels, frame["locator"], strict=True)]
+    uids = [str(uid)[: str(uid).find(":") + 1 + _DIGITS] for uid in frame["subject_uid"]]
+    return frame.assign(key=names, uid=uids)
+
+
+def covered(told: pd.DataFrame, gaps: pd.DataFrame, as_json: bool) -> None:
+    """One row a target; for people, why it is not whole in words, where the table counts by status."""
+    if not as_json:
+        said = {target: "; ".join(some.drop_duplicates()[:3]) for target, some in gaps.groupby("target")["reason"]}
+        why = [said.get(target, "") for target in told["target"]]
+        told = told.assign(why=why, seconds=told["seconds"].round(1))
+        told = told[["collector", "target", "status", "rows", "gaps", "seconds", "why", "advice"]]
+    table(told, as_json)
+
+
+def unseen(gaps: pd.DataFrame) -> None:
+    """What could not be seen, and why, for people; on standard error."""
+    from toolkit.narrative.plain import cell
+    from toolkit.narrative.words import place_of
+
+    for gap in gaps.head(_GAPS).to_dict("records"):
+        advice = f". Next: {cell(gap['advice'])}" if cell(gap["advice"]) else ""
+        click.secho(f"Not seen: {cell(place_of(gap['locator']))}: {cell(gap['reason'])}{advice}", fg="yellow", err=True)
+    if len(gaps) > _GAPS:
+        click.echo(f"… and {len(gaps) - _GAPS:,} more gaps; keyatlas coverage counts them by target", err=True)

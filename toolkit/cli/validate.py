@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import shown
-from toolkit.cli.options import CODES, FOUND, INCOMPLETE, as_json, as_of, utc, workspace
+from toolkit.cli.options import CODES, FOUND, INCOMPLETE, as_json, as_of, workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,9 +37,9 @@ def validate(run: str | None, workspace: str, as_of: Any, as_json: bool, strict:
     elif options["quarantined"]:
         _quarantined(workspace, as_json)
     elif options["controls"]:
-        _controls(workspace, utc(as_of), as_json, strict, **options)
+        _controls(workspace, as_of, as_json, strict, **options)
     else:
-        _contract(workspace, run, utc(as_of), as_json, strict, options["expected"])
+        _contract(workspace, run, as_of, as_json, strict, options["expected"])
 
 
 def _contract(workspace: str, run: str | None, as_of: Any, as_json: bool, strict: bool, expected: str | None) -> None:
@@ -58,7 +58,8 @@ def _contract(workspace: str, run: str | None, as_of: Any, as_json: bool, strict
     moment = as_of or (known[run_id].finished_at if run else None)
     wanted = expected_in(opened, expected).of_run(inv)
     told = tk.validate(inv, as_of=moment, expected=wanted, previous=opened.before(run_id))
-    shown.table(told if as_json else told[told["verdict"] == "FAIL"].drop(columns="verdict"), as_json)
+    shown.table(told if as_json else told[told["verdict"] == "FAIL"].drop(columns="verdict"), as_json,
+                nothing=f"Run {run_id} keeps its data contract.")  # fmt: skip
     if (why := reasons(told)) and run_id not in opened.quarantined():
         opened.quarantine(run_id, why)
     tell_quarantine(workspace, {run_id})
@@ -101,7 +102,10 @@ def _quarantined(workspace: str, as_json: bool) -> None:
 
     apart = Workspace(workspace).quarantined()
     told = [{"run": name, "at": why.at.isoformat(), "reasons": list(why.reasons)} for name, why in apart.items()]
-    click.echo(json.dumps(told) if as_json else "\n".join(_line(row["run"], row["reasons"]) for row in told))
+    if as_json or told:
+        click.echo(json.dumps(told) if as_json else "\n".join(_line(row["run"], row["reasons"]) for row in told))
+    else:
+        click.echo("No run is quarantined.", err=True)
     if apart:
         sys.exit(FOUND)
 

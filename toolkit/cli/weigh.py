@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from toolkit.cli import shown
-from toolkit.cli.options import as_json, as_of, utc, workspace
+from toolkit.cli.options import as_json, as_of, workspace
 
 
 @click.command()
@@ -21,8 +21,8 @@ def explain(key_uid: str, packs: tuple[str, ...], workspace: str, as_of: Any, as
     """Show all that is known of one key: KEY_UID, or its beginning; judged by PACKS, or all that are in force."""
     import toolkit as tk
 
-    inv = tk.load(workspace, as_of=utc(as_of))
-    page = tk.explain(inv, key_uid, *packs, as_of=utc(as_of), workspace=workspace)
+    inv = tk.load(workspace, as_of=as_of)
+    page = tk.explain(inv, key_uid, *packs, as_of=as_of, workspace=workspace)
     if as_json:
         told = {
             title: json.loads(frame.to_json(orient="records", date_format="iso"))
@@ -30,7 +30,26 @@ def explain(key_uid: str, packs: tuple[str, ...], workspace: str, as_of: Any, as
         }
         click.echo(json.dumps({"title": page.title, "says": page.says, "sections": told}))
         return
-    click.echo(str(page))
+    # Names come from outside, and this goes to a terminal.
+    from toolkit.narrative.plain import visible
+
+    click.echo("\n".join(map(visible, str(page).split("\n"))))
+
+
+@click.command()
+@click.option("--top", default=20, show_default=True, help="How many to show; --json has all.")
+@workspace
+@as_of
+@as_json
+def score(top: int, workspace: str, as_of: Any, as_json: bool) -> None:
+    """Show keys and secrets by their risk, worst first, with reasons and what to do first."""
+    import toolkit as tk
+
+    told = tk.score(tk.load(workspace, as_of=as_of), as_of=as_of)
+    if as_json or told.empty:
+        shown.table(told, as_json, nothing="No key and no secret is known here.")
+    else:
+        shown.worst(told.head(top))
 
 
 @click.command()
@@ -43,9 +62,10 @@ def priorities(every: bool, top: int, workspace: str, as_of: Any, as_json: bool)
     """Show repairs by the risk they take away per hour of work, best first."""
     import toolkit as tk
 
-    told = tk.priorities(tk.load(workspace, as_of=utc(as_of)), as_of=utc(as_of), every=every)
-    names = ["locator", "repair", "before", "after", "hours", "risk_per_hour", "says"]
-    shown.table(told if as_json else told.head(top)[names], as_json)
+    told = tk.priorities(tk.load(workspace, as_of=as_of), as_of=as_of, every=every)
+    names = ["key", "repair", "before", "after", "hours", "risk_per_hour", "says", "uid"]
+    nothing = "No repair that is known here would lower a risk."
+    shown.table(told if as_json else shown.named(told.head(top))[names], as_json, nothing=nothing)
 
 
 @click.command("what-if")
@@ -59,7 +79,7 @@ def what_if(repairs: tuple[str, ...], uids: tuple[str, ...], workspace: str, as_
     import toolkit as tk
 
     fixes: list[Any] = [{"repair": name, "where": list(uids)} if uids else name for name in repairs]
-    told = tk.what_if(tk.load(workspace, as_of=utc(as_of)), fixes, as_of=utc(as_of))
+    told = tk.what_if(tk.load(workspace, as_of=as_of), fixes, as_of=as_of)
     shown.table(told.summary, as_json)
 
 
@@ -77,12 +97,13 @@ def readiness(arrives: int | None, mandates: bool, burn_down: bool, workspace: s
     import toolkit as tk
 
     if burn_down:
-        shown.table(tk.burn_down(workspace, as_of=utc(as_of)), as_json)
+        shown.table(tk.burn_down(workspace, as_of=as_of), as_json)
         return
     curve = {arrives - 1: 0.0, arrives: 1.0} if arrives else None
-    keys = tk.quantum_readiness(tk.load(workspace, as_of=utc(as_of)), as_of=utc(as_of), curve=curve)
+    keys = tk.quantum_readiness(tk.load(workspace, as_of=as_of), as_of=as_of, curve=curve)
     if mandates:
-        shown.table(tk.quantum_mandates(keys, as_of=utc(as_of)), as_json)
+        shown.table(tk.quantum_mandates(keys, as_of=as_of), as_json)
         return
-    names = ["locator", "algorithm", "parameter", "function", "chance", "until", "mandate", "may_be_until", "may_be"]
-    shown.table(keys if as_json else keys[names], as_json)
+    names = ["key", "algorithm", "parameter", "function", "chance", "until", "mandate", "may_be_until", "may_be", "uid"]
+    nothing = "No key was seen that a quantum computer breaks."
+    shown.table(keys if as_json else shown.named(keys)[names], as_json, nothing=nothing)

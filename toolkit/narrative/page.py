@@ -13,6 +13,7 @@ from typing import Any, Final
 import pandas as pd
 
 from toolkit.narrative.display import Safe, Table, chip, day, lines, place, strong, text, with_leave, word
+from toolkit.narrative.plain import blocks
 from toolkit.narrative.verdicts import standing_chips
 from toolkit.narrative.words import how_many, is_are, kind_of, listed, records
 
@@ -42,7 +43,7 @@ class Page:
 
 def _plain(title: str, frames: Mapping[str, pd.DataFrame]) -> list[str]:
     frame = frames.get(title)
-    return [] if frame is None or frame.empty else frame.head(_MOST).to_string(index=False).splitlines()
+    return [] if frame is None else [line for block in blocks(frame.head(_MOST)) for line in block]
 
 
 def key_page(

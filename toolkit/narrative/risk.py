@@ -157,11 +157,13 @@ def _first_sentence(scores: pd.DataFrame, top: int) -> str:
     if scores.empty:
         return "There is no key and no secret to rank."
     above, now = _listed(scores), int(_urgent(scores).sum())
-    rest = "" if len(above) == len(scores) else f"; {len(above):,} are above low risk or urgent"
+    what = how_many(len(scores), "key or secret", "keys and secrets")
+    rest = "" if len(above) == len(scores) else f", {len(above):,} {is_are(len(above))} of more than low risk"
+    shown = f"; the worst {top:,} are shown" if len(above) > top else ""
     return (
-        f"The worst {min(top, len(above)):,} of {len(scores):,}; {now:,} {is_are(now)} urgent{rest}. Risk is "
-        f"likelihood × impact of 100, a calibration of this tool; the share before each reason is its part in the "
-        f"likelihood. Risk never replaces a standard's verdict."
+        f"Of {what}, {now:,} {is_are(now)} urgent{rest}{shown}. Risk is likelihood × impact on a scale of 100, a "
+        f"calibration of this tool; the share before each reason is its part in the likelihood. Risk never replaces a "
+        f"standard's verdict."
     )
 
 
@@ -244,8 +246,9 @@ def _broken_sentence(broken: pd.DataFrame, top: int) -> str:
         return "No rule is broken by anything that was found."
     more = f" The first {top:,} are shown; `keyatlas assess` has all." if len(broken) > top else ""
     guesses, drafts = int((broken["mark"] == "K").sum()), int(broken["is_draft"].fillna(False).sum())
+    fails = int((broken["FAIL"] > 0).sum())
     return (
-        f"{how_many(len(broken), 'rule')} {is_are(len(broken))} broken, in counts of subjects by verdict; the clauses "
+        f"{how_many(fails, 'rule')} of {len(broken):,} fail, the others warn; the counts are of subjects. The clauses "
         f"of {guesses:,} of them are unverified, and {drafts:,} {is_are(drafts)} a draft's.{more}"
     )
 

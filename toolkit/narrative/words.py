@@ -61,6 +61,18 @@ def kind_of(row: Any) -> str:
     return f"{name}, {str(row.key_type).replace('-', ' ')}"
 
 
+def called(label: object, locator: object) -> str:
+    """What a person knows a key by: its label where it has one, and its place.
+
+    >>> called("pay", "file:///etc/a.pem"), called("pay", "file:///etc/pay.pem")
+    ('pay, /etc/a.pem', '/etc/pay.pem')
+    """
+    place = "" if pd.isna(locator) else place_of(locator)  # type: ignore[call-overload]  # a scalar
+    # A token's object, and many a file, is named so already.
+    is_told = pd.isna(label) or str(label) in place  # type: ignore[call-overload]  # a scalar
+    return place if is_told else ", ".join(filter(None, (str(label), place)))
+
+
 def place_of(locator: object) -> str:
     """A place as people name it: a file by its path, an object on a token by the two names (RFC 7512).
 

@@ -12,6 +12,7 @@ import hashlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 _TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
 _TAGS: Final = [
@@ -43,7 +44,14 @@ def exporter() -> Any:
     # Its preprocessor cleans Markdown before it is rendered; the template has this clean what comes out.
     sanitiser: Any = SanitizeHTML
     made.environment.filters["plain"] = sanitiser(tags=_TAGS, attributes=_ATTRIBUTES, strip=True).sanitize_html_tags
+    made.environment.filters["in_address"] = _in_address
     return made
+
+
+def _in_address(svg: str) -> str:
+    """A drawing as the rest of a data: address (RFC 2397): text, which is a quarter shorter than base64."""
+    # Single quotes stand for themselves in an address, double quotes would take three characters each.
+    return quote(svg if "'" in svg else svg.replace('"', "'"), safe=" !$'()*+,-./:;=?@[]^_{|}~")
 
 
 def render(exporter: Any, notebook: Any) -> str:

@@ -25,6 +25,8 @@ class Factor:
     p: float
     unknown: float
     todo: str = ""
+    says_unknown: str = ""
+    todo_unknown: str = ""
     gate: str | None = None
     source: str = ""
     mitigated: tuple[tuple[Condition, float], ...] = ()

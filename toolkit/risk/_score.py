@@ -95,10 +95,11 @@ def _reasons(weak: Weighed, share: Reals, columns: Columns) -> tuple[pd.Series[A
 
 def _texts() -> tuple[list[str], list[str]]:
     """What each weakness says and asks, sure at even places, feared at odd ones; the quantum term comes last."""
-    told = [(factor.says, factor.todo) for factor in model().weaknesses]
-    told.append((model().quantum["says"], model().quantum["todo"]))
-    says = [text for saying, _ in told for text in (saying, f"unknown whether {saying}")]
-    return says, [text for saying, todo in told for text in (todo, f"Find out whether {saying}")]
+    term = model().quantum
+    told = [(one.says, one.todo, one.says_unknown, one.todo_unknown) for one in model().weaknesses]
+    told.append((term["says"], term["todo"], term["says_unknown"], term["todo_unknown"]))
+    says = [text for saying, _, feared, _ in told for text in (saying, feared or f"unknown whether {saying}")]
+    return says, [text for saying, todo, _, ask in told for text in (todo, ask or f"Establish whether {saying}")]
 
 
 def _fill(text: str, kind: str) -> str:

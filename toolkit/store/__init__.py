@@ -277,6 +277,8 @@ class Workspace:
         return {place.name for place in self._runs.iterdir() if runs.is_run_id(place.name)}
 
     def _refuse_if_absent(self) -> None:
+        if self.path.is_file():
+            raise StoreError(f"{self.path} is a file", advice="name the workspace's folder: --workspace FOLDER")
         if not self._runs.is_dir():
             raise StoreError(f"no workspace at {self.path}", advice="make one: keyatlas collect keyfiles")
         self._refuse_if_shared()

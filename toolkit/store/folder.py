@@ -32,7 +32,10 @@ def refusing(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as failure:
-        raise StoreError(f"cannot {doing}: {failure.strerror}", advice="check its space and permissions") from failure
+        # Of a file in the way there is no more to say than its name: no space and no permission would help.
+        is_taken = isinstance(failure, FileExistsError | NotADirectoryError)
+        advice = "name a folder: --workspace FOLDER" if is_taken else "check its space and permissions"
+        raise StoreError(f"cannot {doing}: {failure.strerror}", advice=advice) from failure
 
 
 def write_new(path: Path, content: bytes) -> None:
