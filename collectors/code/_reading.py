@@ -21,7 +21,7 @@ from collectors.code._rows import Findings
 from collectors.code._rules import lost
 from collectors.code._seen import Seen, packed, refs, stamp, unpacked
 from collectors.code._seen import load as known
-from collectors.code._sources import names_of_folder, names_of_worktree, since, staged
+from collectors.code._sources import at_head, names_of_folder, names_of_worktree, since, staged
 from collectors.code._work import BlobUnit, FileUnit, Outcome, Setup, Unit
 from toolkit.errors import ConfigError, SourceBroken
 from toolkit.model import Gap, Row, Target
@@ -90,11 +90,8 @@ class Reading:
             setup = replace(self._setup, git=git, objects=layout.objects, width=layout.width)
             self._pool = stack.enter_context(Pool(setup, self._code.processes))
             told: dict[bytes, Story] = {}
-            if self._code.staged:
-                blobs = staged(git)
-                told = {name: Story(paths=paths, current=paths) for name, paths in blobs.items()}
-                yield from self._read([BlobUnit([*blobs])] if blobs else [])
-                yield from self._findings.rows(layout.root, told, is_git=True)
+            if self._code.staged or not (self._code.since or self._code.history or layout.has_worktree):
+                yield from self._some(layout, git)
                 return
             seen = None
             if self._code.since:
@@ -111,6 +108,17 @@ class Reading:
             if seen is not None:
                 seen.save()
             yield from self._findings.rows(layout.root, told, is_git=True)
+
+    def _some(self, layout: Layout, git: Git) -> Iterator[Row]:
+        """What is staged; of a bare repository, what its HEAD holds, as if that were checked out."""
+        if not self._code.staged and git.head is None and git.tips:
+            reason = "HEAD names no commit, so there are no files to read"
+            yield self._gap("?head", reason, GapStatus.NOT_ASKED, advice="read the whole history: --history")
+        blobs = staged(git) if self._code.staged else at_head(git)
+        told = {name: Story(paths=paths, current=paths) for name, paths in blobs.items()}
+        names = [*blobs]
+        yield from self._read([BlobUnit(names[share]) for share in self._shares(len(names))])
+        yield from self._findings.rows(layout.root, told, is_git=True)
 
     def _stories(self, git: Git, seen: Seen | None, told: dict[bytes, Story]) -> Iterator[Gap]:
         question = refs(git, self._findings.blobs)

@@ -94,6 +94,17 @@ def staged(git: Git) -> dict[bytes, list[str]]:
     return found
 
 
+def at_head(git: Git) -> dict[bytes, list[str]]:
+    """Ids of the blobs that HEAD's commit holds, with their paths."""
+    found: dict[bytes, list[str]] = {}
+    for entry in git.tokens("ls-tree", "-r", "-z", "--full-tree", git.head) if git.head is not None else ():
+        facts, _, path = entry.partition(b"\t")
+        _, kind, name = facts.split()
+        if kind == b"blob":
+            found.setdefault(name, []).append(path.decode("utf-8", "backslashreplace"))
+    return found
+
+
 def _feed(process: subprocess.Popen[bytes], ids: Sequence[bytes]) -> None:
     assert process.stdin is not None
     try:

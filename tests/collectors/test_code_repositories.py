@@ -176,3 +176,26 @@ def test_the_index_of_another_pack_is_not_believed(origin, tmp_path):
     rows = read(origin)
 
     assert [row for row in rows if isinstance(row, Gap)]
+
+
+def test_of_a_bare_repository_without_its_history_the_files_of_its_head_are_read(tmp_path):
+    """A server's repository has no work tree; to find nothing there would be false safety."""
+    source = committed(tmp_path / "r", {"sub/a.py": token(1), "b.py": token(2)})
+    committed(source, {"b.py": "gone\n"})
+    git(tmp_path, "clone", "-q", "--bare", "r", "bare.git")
+
+    (found,) = secrets(tmp_path / "bare.git", history=False).values()
+
+    assert ("sub/a.py", True, uid(1)) == (found.path, found.is_current, found.secret_uid)
+
+
+def test_a_bare_repository_whose_head_names_nothing_is_a_gap_without_its_history(tmp_path):
+    """It may hold a thousand branches, of which none is the one that HEAD names."""
+    committed(tmp_path / "r", {"a.py": token(1)})
+    git(tmp_path, "clone", "-q", "--bare", "r", "bare.git")
+    (tmp_path / "bare.git" / "HEAD").write_text("ref: refs/heads/none\n")
+
+    (gap,) = read(tmp_path / "bare.git", history=False)
+
+    assert isinstance(gap, Gap)
+    assert "HEAD names no commit" in gap.reason
