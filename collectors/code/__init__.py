@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -82,6 +82,8 @@ class Code:
         """Under which the marks of findings are made, for a baseline."""
         self.marks: dict[str, str] = {}
         """By which a baseline knows each value, by uid; filled by `collect` where there is a salt."""
+        self.told: Callable[[int, int], None] = lambda _done, _total: None
+        """Is told how many of the objects that are read at a time are done, and how many those are."""
         self.gitignore = gitignore
         self.patterns = tuple(patterns)
         self.confidence = confidence

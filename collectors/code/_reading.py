@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _UNREADABLE: Final = "run `git fsck` in the repository, and fetch what is broken again"
 _LARGE: Final = 8 << 20
 """Bytes of packs that several processes read sooner."""
+_MOST: Final = 50_000
+"""Objects that one process reads before it tells how far it is."""
 _FEW: Final = 2_000
 """Objects that one process reads sooner than two could be started."""
 
@@ -187,11 +189,16 @@ class Reading:
         yield from self._read([FileUnit(root, names[share]) for share in self._shares(len(names))])
 
     def _shares(self, total: int) -> Iterator[slice]:
-        processes = self._code.processes
-        yield from shares(total, processes) if total > _FEW and processes > 1 else [slice(0, total)][: min(total, 1)]
+        if self._code.processes > 1 and total > _FEW:
+            yield from shares(total, self._code.processes)
+        else:
+            yield from (slice(at, at + _MOST) for at in range(0, total, _MOST))
 
     def _read(self, units: Sequence[Unit], seen: Seen | None = None) -> Iterator[Gap]:
+        done, total = 0, sum(map(len, units))
         for outcome in self._pool.outcomes(units):
+            done += len(outcome.unit)
+            self._code.told(done, total)
             self._findings.add(outcome)
             if seen is not None:
                 outcome.remember(seen)

@@ -45,6 +45,9 @@ class BlobUnit:
 
     ids: Sequence[bytes]
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
     def halves(self) -> tuple[BlobUnit, ...]:
         """Two smaller units; none where there is but one blob."""
         middle = len(self.ids) // 2
@@ -57,6 +60,9 @@ class FileUnit:
 
     root: Path
     names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
 
     def halves(self) -> tuple[FileUnit, ...]:
         """Two smaller units; none where there is but one file."""

@@ -16,6 +16,7 @@ from toolkit import config, registry
 from toolkit.errors import ConfigError, SourceError
 from toolkit.identity import local_fingerprinter
 from toolkit.model import Gap, Secret
+from toolkit.progress import counting
 from toolkit.terms import GapScope, GapStatus, Severity
 
 _RANK = {severity: place for place, severity in enumerate(Severity)}
@@ -95,11 +96,12 @@ def _sorted(collector: Any) -> Scan:
     failure: SourceError | None = None
     for target in collector.targets():
         try:
-            for row in collector.collect(target):
-                if isinstance(row, Secret):
-                    (told.suppressed if row.suppression else told.findings).append(row)
-                elif isinstance(row, Gap):
-                    told.gaps.append(row)
+            with counting(target.label or target.locator) as collector.told:
+                for row in collector.collect(target):
+                    if isinstance(row, Secret):
+                        (told.suppressed if row.suppression else told.findings).append(row)
+                    elif isinstance(row, Gap):
+                        told.gaps.append(row)
         except SourceError as broken:
             failure = broken
             told.gaps.append(
