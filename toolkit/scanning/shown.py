@@ -5,7 +5,7 @@ Refuses to: colour what goes into a pipe, or let a name from a repository steer 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
@@ -25,7 +25,7 @@ def lines(told: Scan, *, show_suppressed: bool) -> Iterator[tuple[str, str | Non
             _COLOURS[finding.severity.value],
         )
         yield f"    {_facts(finding)}", None
-        yield f"    why: {plain('; '.join(finding.reasons or ()))}", None
+        yield f"    why: {plain('; '.join(_reasons(finding)))}", None
         if finding.first_commit:
             yield f"    {_story(finding)}", None
     if show_suppressed:
@@ -59,6 +59,12 @@ def document(told: Scan) -> dict[str, Any]:
 def plain(text: str) -> str:
     """Text of a stranger without what steers a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _reasons(row: Secret) -> Sequence[str]:
+    """Why it is a finding, but for what its title says already."""
+    reasons = row.reasons or ()
+    return [reason for reason in reasons if reason != f"has the form of: {row.title}"] or reasons
 
 
 def _place(row: Secret) -> str:
