@@ -40,7 +40,7 @@ _NEAR: Final = REACH + 40
 _TEXT: Final = re.compile(rb"[A-Za-z0-9][ \t]{1,3}\Z")
 _SAYS: Final = re.compile(rb"(?i)bearer|basic|token|key|secret|passw|credential|auth|[=:]")
 _FAR_WORD: Final = 60
-_RUN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./+:|"
+_RUN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./+:|~!@#$%^&*"
 _RUN_BEHIND: Final = 800
 _RUN_AHEAD: Final = 1200
 _NUMBERS: Final = re.compile(rb"[0-9]+")

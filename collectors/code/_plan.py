@@ -26,13 +26,14 @@ from collectors.code._rules import Rule, writings
 from collectors.code._runs import FIRES, GAP, WIDTH, Gathered, regions
 
 _PART: Final = r"[A-Za-z_\-]{0,32}(?:[0-9]|[A-Z][a-z][A-Z])[A-Za-z0-9_\-]{6,300}[^A-Za-z0-9_\-]"
+_VALUE: Final = r"(?:[A-Za-z0-9_\-]{0,40}[./+:|~!@#$%^&*]){0,8}" + _PART
 RUNS: Final = (
     # A run that may be a token where a value stands: six characters behind a digit, or a small letter between
-    # capitals, that is among the first 33, and at most three parts before it. It ends with the run, so that a run is
-    # one candidate.
-    rf"(?:[\"'`=:][ ]?|>)(?:[A-Za-z0-9_\-]{{1,40}}[./+:|]){{0,3}}{_PART}",
+    # capitals, that is among the first 33, and at most eight parts before it. It ends with the run, so that a run
+    # is one candidate.
+    rf"(?:[\"'`=:][ ]?|>){_VALUE}",
     # Elsewhere, behind a word that says secret.
-    rf"(?i:bearer|basic|token|key|secret|passw(?:or)?d|credential|auth)[^\n]{{0,40}}[ \t>{{(,\[/|]{_PART}",
+    rf"(?i:bearer|basic|token|key|secret|passw(?:or)?d|credential|auth)[^\n]{{0,40}}[ \t>{{(,\[/|]{_VALUE}",
     # Behind a word and a blank: the confirm stage asks that the word be the name of a service.
     rf"[A-Za-z0-9]{{2}}[ \t]{{1,2}}{_PART}",
     # A line that is nothing else: files of one token, what was pasted. More parts than this would halve the speed.

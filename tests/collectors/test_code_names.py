@@ -205,3 +205,11 @@ def test_names_of_services_are_no_words_of_any_text():
     assert len(known) > 1000
     assert known >= {"algolia", "pagerduty", "alconost"}
     assert not {"token", "canvas", "basic", "password", "any service"} & known
+
+
+@pytest.mark.parametrize("place", ['api_token: "VALUE"\n', "auth_token = VALUE\n", "--access-key VALUE\n"])
+def test_tokens_that_hold_signs_as_passwords_do_are_found(place):
+    """Generators of tokens use more than letters and digits, and `a1^b2` is no run of these."""
+    signs = MIXED + "^!@%*~."
+
+    assert share(place, lambda seed: of(signs, 40, seed)) >= 0.8
