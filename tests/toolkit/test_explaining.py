@@ -51,6 +51,21 @@ def test_a_page_says_all_that_is_known_of_its_key_and_nothing_of_others(shop):
     assert "other.pem" not in str(page) + page._repr_html_()
 
 
+def test_a_page_folds_to_the_window_and_stays_whole_in_a_pipe(shop):
+    """At 80 columns nothing but a name that is longer than a line goes further, and no word is lost."""
+    inv = tk.collect("keyfiles", paths=[str(shop)], show_progress=False)
+    page = tk.explain(inv, weak(inv), as_of=AS_OF)
+    told, whole = page.text(80).split("\n"), str(page).split("\n")
+
+    assert [] == [line for line in told if len(line) > 80 and len(line.split()) > 1]
+    assert page.says in whole
+    assert page.says not in told
+    assert set(page.says.split()) <= set(" ".join(told).split())
+    reasons = page.frames["Reasons of its risk"]["reason"]
+    assert {f"  {reason}" for reason in reasons} <= set(whole)
+    assert any(line.startswith("    ") and line.strip() in " ".join(reasons) for line in told)
+
+
 def test_a_name_is_text_on_the_page(shop):
     """Whoever made the certificate chose its subject."""
     inv = tk.collect("keyfiles", paths=[str(shop)], show_progress=False)

@@ -39,6 +39,23 @@ def test_a_table_fits_the_terminal_and_keeps_every_word(rules, width):
         assert name in words
 
 
+def test_a_name_is_never_cut_where_its_column_is_narrower():
+    """Half a locator cannot be copied: the row becomes a record, and the name has a line of its own."""
+    name = "file:///srv/" + "a%20folder/" * 12 + "key.pem"
+    told = lines(pd.DataFrame({"collector": ["keyfiles"], "says": [SENTENCE], "locator": [name]}), 80)
+
+    assert name in " ".join(told).split()
+    assert max(len(line) for line in told if name not in line) <= 80
+
+
+def test_what_a_first_column_goes_on_with_hangs_back():
+    """A folded line is not taken for the next row."""
+    told = lines(pd.DataFrame({"says": [SENTENCE, SENTENCE]}), 60)
+
+    assert 2 == sum(line.startswith("A key") for line in told)
+    assert 2 == sum(line.startswith("  ") for line in told)
+
+
 def test_a_pipe_has_a_row_a_line(rules):
     """What a script looks for stands on one line with its name."""
     told = lines(rules)

@@ -50,12 +50,15 @@ def table(frame: pd.DataFrame, as_json: bool, *, nothing: str = "Nothing to show
         click.echo(f"… and {len(frame) - _MOST:,} more rows; --json prints all", err=True)
 
 
+def width() -> int | None:
+    """That of the terminal. A pipe has none: folding its lines would break what a script looks for."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def _rows(frame: pd.DataFrame) -> None:
     from toolkit.narrative import plain
 
-    # A pipe has no width; folding its lines would break what a script looks for.
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for number, block in enumerate(plain.blocks(frame, width=width)):
+    for number, block in enumerate(plain.blocks(frame, width=width())):
         for line in block:
             click.secho(line, bold=number == 0 or None, dim=(number % 2 == 0 and number > 0) or None)
 

@@ -18,7 +18,7 @@ from toolkit.cli.options import as_json, as_of, workspace
 @as_of
 @as_json
 def explain(key_uid: str, packs: tuple[str, ...], workspace: str, as_of: Any, as_json: bool) -> None:
-    """Show all that is known of one key: KEY_UID, or its beginning; judged by PACKS, or all that are in force."""
+    """Show all that is known of one key. KEY_UID may be a beginning; judged by PACKS, or all that are in force."""
     import toolkit as tk
 
     inv = tk.load(workspace, as_of=as_of)
@@ -30,10 +30,7 @@ def explain(key_uid: str, packs: tuple[str, ...], workspace: str, as_of: Any, as
         }
         click.echo(json.dumps({"title": page.title, "says": page.says, "sections": told}))
         return
-    # Names come from outside, and this goes to a terminal.
-    from toolkit.narrative.plain import visible
-
-    click.echo("\n".join(map(visible, str(page).split("\n"))))
+    click.echo(page.text(shown.width()))
 
 
 @click.command()
@@ -42,7 +39,7 @@ def explain(key_uid: str, packs: tuple[str, ...], workspace: str, as_of: Any, as
 @as_of
 @as_json
 def score(top: int, workspace: str, as_of: Any, as_json: bool) -> None:
-    """Show keys and secrets by their risk, worst first, with reasons and what to do first."""
+    """Show keys and secrets by risk, worst first, with reasons. What to do first stands beside."""
     import toolkit as tk
 
     told = tk.score(tk.load(workspace, as_of=as_of), as_of=as_of)
@@ -59,7 +56,7 @@ def score(top: int, workspace: str, as_of: Any, as_json: bool) -> None:
 @as_of
 @as_json
 def priorities(every: bool, top: int, workspace: str, as_of: Any, as_json: bool) -> None:
-    """Show repairs by the risk they take away per hour of work, best first."""
+    """Show repairs by the risk they take away per hour, best first."""
     import toolkit as tk
 
     told = tk.priorities(tk.load(workspace, as_of=as_of), as_of=as_of, every=every)
@@ -75,7 +72,7 @@ def priorities(every: bool, top: int, workspace: str, as_of: Any, as_json: bool)
 @as_of
 @as_json
 def what_if(repairs: tuple[str, ...], uids: tuple[str, ...], workspace: str, as_of: Any, as_json: bool) -> None:
-    """Show how far REPAIRS (ids as in `keyatlas priorities`) would lower the risk."""
+    """Show how far REPAIRS would lower the risk. They are ids as in `keyatlas priorities`."""
     import toolkit as tk
 
     fixes: list[Any] = [{"repair": name, "where": list(uids)} if uids else name for name in repairs]
@@ -93,7 +90,7 @@ def what_if(repairs: tuple[str, ...], uids: tuple[str, ...], workspace: str, as_
 @as_of
 @as_json
 def readiness(arrives: int | None, mandates: bool, burn_down: bool, workspace: str, as_of: Any, as_json: bool) -> None:
-    """Show which keys must move to post-quantum algorithms, and by when."""
+    """Show keys that must move to post-quantum algorithms, by when."""
     import toolkit as tk
 
     if burn_down:

@@ -13,11 +13,12 @@ from typing import Any, Final
 import pandas as pd
 
 from toolkit.narrative.display import Safe, Table, chip, day, lines, place, strong, text, with_leave, word
-from toolkit.narrative.plain import blocks
+from toolkit.narrative.plain import blocks, folded
 from toolkit.narrative.verdicts import standing_chips
 from toolkit.narrative.words import how_many, is_are, kind_of, listed, records
 
 _MOST: Final = 30
+_INDENT: Final = "  "
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,25 @@ class Page:
         return f"<h2>{escape(self.title)}</h2><p>{escape(self.says)}</p>{sections}"
 
     def __str__(self) -> str:
-        told = [self.title, "=" * len(self.title), self.says]
+        return self.text()
+
+    def text(self, width: int | None = None) -> str:
+        """The page as plain text, folded to `width` characters; None: no line is folded."""
+        told = [*_headed(self.title, "=", width), *folded(self.says, width)]
         for section in self.sections:
-            told += ["", section.title, "-" * len(section.title), section.says]
-            told += [f"  {line}" for line in _plain(section.title, self.frames)]
+            told += ["", *_headed(section.title, "-", width), *folded(section.says, width)]
+            told += [f"{_INDENT}{line}" for line in _plain(self.frames.get(section.title), width)]
         return "\n".join(told)
 
 
-def _plain(title: str, frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    frame = frames.get(title)
-    return [] if frame is None else [line for block in blocks(frame.head(_MOST)) for line in block]
+def _headed(title: str, rule: str, width: int | None) -> list[str]:
+    lines = folded(title, width)
+    return [*lines, rule * max(map(len, lines))]
+
+
+def _plain(frame: pd.DataFrame | None, width: int | None) -> list[str]:
+    room = None if width is None else width - len(_INDENT)
+    return [] if frame is None else [line for block in blocks(frame.head(_MOST), width=room) for line in block]
 
 
 def key_page(

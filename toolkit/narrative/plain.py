@@ -16,6 +16,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import pandas as pd
@@ -46,6 +47,17 @@ def cell(value: Any) -> str:
     return visible(str(value))
 
 
+def folded(text: str, width: int | None) -> list[str]:
+    """A sentence as the lines it takes; a name that is longer than a line stays whole. None: one line.
+
+    >>> folded("one of two", 6), folded("one of two", None)
+    (['one of', 'two'], ['one of two'])
+    """
+    if width is None:
+        return [visible(text)]
+    return textwrap.wrap(visible(text), width, break_long_words=False, break_on_hyphens=False) or [""]
+
+
 def blocks(frame: pd.DataFrame, *, width: int | None = None) -> list[Block]:
     """The lines of each row; in columns, those of the heading come first. `width` in characters; None: any."""
     rows = [[cell(value) for value in row] for row in frame.itertuples(index=False)]
@@ -56,7 +68,7 @@ def blocks(frame: pd.DataFrame, *, width: int | None = None) -> list[Block]:
         return []
     natural = [max(len(head), *(len(row[n]) for row in rows)) for n, head in enumerate(heads)]
     fitting = _fit(natural, width)
-    if fitting is None:
+    if fitting is None or _cuts(rows, natural, fitting):
         return [_stacked(heads, row, width or 80) for row in rows]
     types = [frame.dtypes.iloc[n] for n in said]
     is_right = [is_numeric_dtype(kind) and not is_bool_dtype(kind) for kind in types]
@@ -78,11 +90,23 @@ def _fit(natural: Sequence[int], width: int | None) -> list[int] | None:
     return [wide if wide <= _LEAST else min(wide, share + (spare if wide == most else 0)) for wide in natural]
 
 
+def _cuts(rows: Sequence[Sequence[str]], natural: Sequence[int], widths: Sequence[int]) -> bool:
+    """Whether a name in a column that is folded is longer than its line."""
+    tight = [n for n, width in enumerate(widths) if width < natural[n]]
+    hang = {0: len(_GAP)}
+    return any(len(name) > widths[n] - hang.get(n, 0) for n in tight for row in rows for name in row[n].split())
+
+
 def _line(row: Sequence[str], widths: Sequence[int], is_right: Sequence[bool]) -> Block:
-    folded = [textwrap.wrap(text, width) or [""] for text, width in zip(row, widths, strict=True)]
+    # Rows are told apart by their first cells: what goes on there hangs back.
+    hangs = [_GAP, *[""] * (len(row) - 1)]
+    cells = [
+        textwrap.wrap(text, width, subsequent_indent=hang, break_on_hyphens=False) or [""]
+        for text, width, hang in zip(row, widths, hangs, strict=True)
+    ]
     told = []
-    for n in range(max(map(len, folded))):
-        parts = [lines[n] if n < len(lines) else "" for lines in folded]
+    for n in range(max(map(len, cells))):
+        parts = [lines[n] if n < len(lines) else "" for lines in cells]
         texts = zip(parts, widths, is_right, strict=True)
         told.append(_GAP.join(part.rjust(w) if right else part.ljust(w) for part, w, right in texts).rstrip())
     return told
@@ -90,11 +114,10 @@ def _line(row: Sequence[str], widths: Sequence[int], is_right: Sequence[bool]) -
 
 def _stacked(heads: Sequence[str], row: Sequence[str], width: int) -> Block:
     """A row as a small record: its first two values, then what else is known of it by name."""
-    first = _GAP.join(filter(None, row[:2]))
+    indent = " " * 4
+    fold = partial(textwrap.wrap, width=width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    first = fold(_GAP.join(filter(None, row[:2]))) or [""]
     facts = " · ".join(
         f"{head.replace('_', ' ')}: {text}" for head, text in zip(heads[2:], row[2:], strict=True) if text
     )
-    indent = " " * 4
-    return [first, *textwrap.wrap(
-        facts, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )]  # fmt: skip
+    return [*first, *fold(facts, initial_indent=indent)]
