@@ -10,18 +10,20 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from toolkit.errors import ConfigError
-from toolkit.identity import Fingerprinter
 from toolkit.protocols import Collector
+
+if TYPE_CHECKING:
+    from toolkit.identity import Fingerprinter
 
 _INJECTED: Final = "fingerprinter"
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One keyword of a constructor: its name, type, default, and what the class says of it under `Args:`."""
+    """One keyword of a constructor: its name, type, default, and what the class or its base says of it (`Args:`)."""
 
     name: str
     type: Any
@@ -39,7 +41,10 @@ def options_of(collector: type[Collector]) -> dict[str, Option]:
     hints = get_type_hints(collector.__init__)
     parameters = inspect.signature(collector.__init__).parameters.values()
     keywords = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name != _INJECTED]
-    says = _explained(inspect.getdoc(collector) or "")
+    says: dict[str, str] = {}
+    # What a family of collectors can all be told is said once, by their base.
+    for kind in reversed(collector.__mro__):
+        says |= _explained(inspect.cleandoc(kind.__doc__ or ""))
     return {p.name: Option(p.name, hints[p.name], p.default, says.get(p.name, "")) for p in keywords}
 
 

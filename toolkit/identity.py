@@ -25,13 +25,12 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import SourceBroken
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +109,10 @@ def observed_spki_sha256(spki: bytes) -> str:
 
 def canonical_spki(key: PublicKeyTypes) -> bytes:
     """DER SubjectPublicKeyInfo re-encoded from the public numbers, so that every spelling of a key gives one."""
+    # Here, for a uid that rests on a name needs no cryptography, whose import a `--help` would wait for.
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     if isinstance(key, rsa.RSAPublicKey):
         key = rsa.RSAPublicNumbers(key.public_numbers().e, key.public_numbers().n).public_key()
     elif isinstance(key, ec.EllipticCurvePublicKey):
@@ -140,6 +143,8 @@ def public_facts(key: PublicKeyTypes) -> PublicFacts:
     Raises:
         SourceBroken: the key is of a kind this version does not know.
     """
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+
     uid = spki_uid(canonical_spki(key))
     if isinstance(key, rsa.RSAPublicKey):
         return PublicFacts(uid, "RSA", None, key.key_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError
 
@@ -13,9 +13,11 @@ from collectors._aws.corridor import Corridor
 from collectors._aws.pace import Pace
 from collectors._aws.place import Place
 from collectors._aws.scope import Scope
-from collectors._aws.sessions import Account
 from collectors._aws.troubles import CallFailed, Trouble
 from toolkit.model import Target
+
+if TYPE_CHECKING:
+    from collectors._aws.sessions import Account
 
 # Beside the threads that all places share: those of the slow lanes.
 _MORE_CONNECTIONS: Final = 16
@@ -55,6 +57,8 @@ class Entrance:
         return found
 
     def _opened(self, profile: str) -> Account | Trouble:
+        from collectors._aws.sessions import Account
+
         connections = self._scope.threads + _MORE_CONNECTIONS
         try:
             account = Account.of_profile(profile, corridor=self._corridor, pace=self._pace, connections=connections)

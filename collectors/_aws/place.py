@@ -8,18 +8,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any, Final, TypeVar
-
-import jmespath
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from collectors._aws import troubles
 from collectors._aws.corridor import CallForbidden
 from collectors._aws.journal import Journal, key_of
-from collectors._aws.sessions import Account
 from collectors._aws.troubles import CallFailed
 from toolkit.model import Target
+
+if TYPE_CHECKING:
+    from collectors._aws.sessions import Account
 
 Answer = dict[str, Any]
 Keep = Callable[[Any], Any]
@@ -79,7 +77,7 @@ class Place:
             if not self._account.knows(service, operation, account=self.account, region=region):
                 raise CallFailed(troubles.not_known(service, operation))
             answer: Answer = self._account.ask(service, operation, params, account=self.account, region=region)
-        except (ClientError, BotoCoreError, ResponseParserError) as failure:
+        except self._account.failures as failure:
             # `from None`: a service's own words may hold what was signed.
             raise CallFailed(troubles.of(service, operation, failure)) from None
         answer.pop("ResponseMetadata", None)
@@ -93,6 +91,8 @@ class Place:
 
         `keep` shapes an item and makes it part of what a killed run need not ask again.
         """
+        import jmespath
+
         paging = self._account.paging(service, operation)
         chosen, following = jmespath.compile(items), dict(params or {})
 
@@ -159,6 +159,8 @@ def _next(paging: Mapping[str, Any] | None, answer: Answer) -> dict[str, Any] | 
     """The parameters that ask for the page after this one."""
     if paging is None:
         return None
+    import jmespath
+
     more = paging.get("more_results")
     if more is not None and not jmespath.search(more, answer):
         return None

@@ -21,6 +21,26 @@ _REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d{1,2}")
 _ROLE: Final = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+|[\w+=,.@/-]+")
 
 
+class Scoped:
+    """What a collector that is told its `Scope` says of it, so that all say the same. Not all have all of these.
+
+    Args:
+        profiles: names in your AWS configuration; without any, the credentials that AWS's own tools would find
+            (AWS_PROFILE, environment, SSO, the machine's role).
+        regions: only these, as eu-west-1; without any, all.
+        accounts: only these, by their twelve digits; without any, the one that the credentials are of,
+            or all with --organization.
+        roles: what to assume, one after the other: ARNs, then the name of a role that is assumed in each account, as
+            in `--role arn:aws:iam::111122223333:role/hub --role Audit`.
+        organization: read all accounts of the organisation; a role that is named is assumed in each.
+        tag_names: which tag of yours means what: FIELD=TAG, FIELD one of owner, application, environment, data_class.
+        quota_share: how much of AWS's quotas may be used: more than 0, and 1 at most.
+        threads: how many questions are under way at the same time.
+        resume: the folder for the answers that a killed run leaves to the next; in your cache, if not given.
+        resume_minutes: for how long a run that was killed can be taken up again; 0 is never.
+    """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """The options; each collector's constructor has them under the same names."""

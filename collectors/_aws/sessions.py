@@ -2,6 +2,8 @@
 
 Profiles, SSO, environment, instance roles and `AWS_ENDPOINT_URL` are botocore's business; roles are assumed by its own
 refreshing fetcher, so an hour's session lasts as long as the run. A credential is never looked at here.
+
+Most of botocore is loaded from here, which takes longer than a whole `--help`: import this only where a call is near.
 """
 
 from __future__ import annotations
@@ -9,13 +11,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import botocore.session
 from botocore import xform_name
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-from botocore.exceptions import DataNotFoundError
+from botocore.exceptions import BotoCoreError, ClientError, DataNotFoundError
+from botocore.parsers import ResponseParserError
 
 from collectors._aws.corridor import ASSUME_ROLE, Corridor
 from collectors._aws.pace import Pace
@@ -28,6 +31,9 @@ _HOME: Final = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-go
 
 class Account:
     """A session of one account. Clients are made once a service and region, in turn: making them is not thread-safe."""
+
+    failures: ClassVar[tuple[type[Exception], ...]] = (ClientError, BotoCoreError, ResponseParserError)
+    """What a question that is not answered raises."""
 
     def __init__(self, session: Any, *, corridor: Corridor, pace: Pace, connections: int) -> None:
         self._session, self._corridor, self._pace = session, corridor, pace
@@ -98,7 +104,7 @@ class Account:
         return found
 
     def ask(self, service: str, operation: str, params: Mapping[str, Any], *, account: str, region: str) -> Any:
-        """One question: the lean way if it is plain, else botocore's. What it raises is botocore's."""
+        """One question: the lean way if it is plain, else botocore's. What it raises is one of `failures`."""
         client = self.client(service, account=account, region=region)
         wire = self.wire(service, account=account, region=region)
         self._corridor.check(service, operation)

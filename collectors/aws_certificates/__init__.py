@@ -18,19 +18,19 @@ from typing import ClassVar
 
 from collectors._aws import estate
 from collectors._aws.place import Place
-from collectors._aws.scope import Scope
+from collectors._aws.scope import Scope, Scoped
 from collectors._aws.services import Services
 from collectors._aws.tags import Tagging
-from collectors.aws_certificates import _acm, _authorities, _server
 from toolkit.model import Row, Target
 
 
-class AwsCertificates:
+class AwsCertificates(Scoped):
     """Certificates of ACM, authorities of Private CA, and IAM's server certificates, in all accounts and regions.
 
-    Without options: all regions of the account that your credentials are of (AWS_PROFILE, SSO, environment, role).
-    `profiles`, `regions`, `accounts`, `roles`, `organization`, `tag_names`, `quota_share`, `threads`, `resume` and
-    `resume_minutes` are as for `aws_kms`. `policies` of authorities can be left out.
+    Without options: all regions of the account that your credentials are of.
+
+    Args:
+        policies: read who each authority's policy lets in.
     """
 
     name: ClassVar[str] = "aws_certificates"
@@ -75,10 +75,16 @@ class AwsCertificates:
         return self._services.read(target, rows)
 
     def _managed(self, place: Place) -> Iterator[Row]:
+        from collectors.aws_certificates import _acm
+
         yield from _acm.rows(place, self._tagging, self._services.facts("acm", place))
 
     def _authorities(self, place: Place) -> Iterator[Row]:
+        from collectors.aws_certificates import _authorities
+
         yield from _authorities.rows(place, self._tagging, with_policies=self._policies)
 
     def _server(self, place: Place) -> Iterator[Row]:
+        from collectors.aws_certificates import _server
+
         yield from _server.rows(place, self._tagging)

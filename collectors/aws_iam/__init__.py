@@ -22,18 +22,18 @@ from typing import ClassVar
 from collectors._aws import estate
 from collectors._aws.estate import Estate
 from collectors._aws.place import Place
-from collectors._aws.scope import Scope
+from collectors._aws.scope import Scope, Scoped
 from collectors._aws.tags import Tagging
-from collectors.aws_iam import _root, _users
 from toolkit.model import Row, Target
 
 
-class AwsIam:
+class AwsIam(Scoped):
     """Credentials of IAM users and of the root user, in all accounts: age, last use, second factor.
 
-    Without options: the account that your credentials are of (AWS_PROFILE, SSO, environment, role).
-    `profiles`, `accounts`, `roles`, `organization`, `tag_names`, `quota_share`, `threads`, `resume` and
-    `resume_minutes` are as for `aws_kms`; IAM has no regions. `report` can be left out: it tells the root user's use.
+    Without options: the account that your credentials are of. IAM has no regions.
+
+    Args:
+        report: have IAM write its credential report, which alone tells when the root user's credentials were used.
     """
 
     name: ClassVar[str] = "aws_iam"
@@ -76,5 +76,8 @@ class AwsIam:
         return self._estate.read(target, self._rows)
 
     def _rows(self, place: Place) -> Iterator[Row]:
+        # What parses keys takes long to load, and is needed here only.
+        from collectors.aws_iam import _root, _users
+
         yield from _root.rows(place, with_report=self._report)
         yield from _users.rows(place, self._tagging)

@@ -17,31 +17,36 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from collectors._aws import estate
 from collectors._aws.place import Place, attempt
-from collectors._aws.scope import Scope
+from collectors._aws.scope import Scope, Scoped
 from collectors._aws.tags import Tagging
 from collectors._aws.troubles import CallFailed, Trouble
 from collectors.aws_kms import _asking as asking
-from collectors.aws_kms._access import Accesses, Identities
 from collectors.aws_kms._asking import Fact, Lists, Questions, Seen, Wanted
 from collectors.aws_kms._protects import PROTECTS_READS, protected
-from collectors.aws_kms._rows import KeyRows
 from toolkit.model import Key, Row, Target
 
+if TYPE_CHECKING:
+    from collectors.aws_kms._access import Identities
 
-class AwsKms:
+
+class AwsKms(Scoped):
     """Keys of AWS KMS in all accounts and regions: facts, state, who may use them, last use, and what they protect.
 
-    Without options: all regions of the account that your credentials are of (AWS_PROFILE, SSO, environment, role).
-    `profiles` are names of your AWS configuration; `regions` and `accounts` narrow it down. `organization` reads all
-    accounts of the organisation; `roles` are assumed one after the other, the last in each account, if it is a name:
-    `--role arn:aws:iam::111122223333:role/hub --role Audit`. `tag_names` say which tag means what, `owner=Squad`.
-    `policies`, `identities`, `grants`, `history`, `last_use` and `protects` can be left out. `quota_share` is how much
-    of AWS's quotas may be used. A run that was killed is taken up again within `resume_minutes` (0: never); what it
-    needs for that lies in the folder `resume`, in your cache if that is not given.
+    Without options: all regions of the account that your credentials are of.
+
+    Args:
+        policies: read key policies: without them, only what grants give is known of who may use a key.
+        identities: read the policies of each account's users and roles, which may let them use its keys;
+            not without `policies`.
+        grants: read the grants of each key.
+        history: read when each key was rotated.
+        last_use: read when each key was last used.
+        protects: read which volumes, buckets, databases, queues and secrets each key protects.
+        shared: read keys, too, that other accounts share.
     """
 
     name: ClassVar[str] = "aws_kms"
@@ -79,7 +84,7 @@ class AwsKms:
         )  # fmt: skip
         self._estate = estate.Estate(self.name, "kms", reads=self.reads, scope=scope)
         self._wanted = Wanted(policies=policies, history=history, last_use=last_use, grants=grants)
-        self._identities = Identities() if policies and identities else None
+        self._identities = _nobody_yet() if policies and identities else None
         self._protects, self._shared, self._tagging = protects, shared, Tagging(tag_names)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -87,7 +92,7 @@ class AwsKms:
         return {**self.__dict__, "_identities": None if self._identities is None else ()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _identities=None if state["_identities"] is None else Identities())
+        self.__dict__.update(state, _identities=None if state["_identities"] is None else _nobody_yet())
 
     def targets(self) -> Iterator[Target]:
         """One an account and region."""
@@ -121,6 +126,9 @@ class AwsKms:
     def _keys(self, place: Place, asked: deque[Future[Seen]], lists: Lists) -> Iterator[Row]:
         if not asked:
             return
+        from collectors.aws_kms._access import Accesses
+        from collectors.aws_kms._rows import KeyRows
+
         people = self._identities.of(place) if self._identities is not None else None
         if isinstance(people, Trouble):
             yield people.gap(place.target, locator=place.target.locator, field="identities")
@@ -138,6 +146,13 @@ class AwsKms:
                 if isinstance(row, Key):
                     yield from accesses.rows(row, seen, entries)
         yield from stores.gaps()
+
+
+def _nobody_yet() -> Identities:
+    # What resolves policies takes long to load: a collector that is only asked for its options does without.
+    from collectors.aws_kms._access import Identities
+
+    return Identities()
 
 
 def _arn(listed: Fact) -> str:

@@ -19,19 +19,20 @@ from typing import ClassVar
 
 from collectors._aws import estate
 from collectors._aws.place import Place
-from collectors._aws.scope import Scope
+from collectors._aws.scope import Scope, Scoped
 from collectors._aws.services import Services
 from collectors._aws.tags import Tagging
-from collectors.aws_secrets import _parameters, _secrets
 from toolkit.model import Row, Target
 
 
-class AwsSecrets:
+class AwsSecrets(Scoped):
     """Secrets of Secrets Manager and SecureString parameters, in all accounts and regions: how each is kept.
 
-    Without options: all regions of the account that your credentials are of (AWS_PROFILE, SSO, environment, role).
-    `profiles`, `regions`, `accounts`, `roles`, `organization`, `tag_names`, `quota_share`, `threads`, `resume` and
-    `resume_minutes` are as for `aws_kms`. `policies` and `replicas` can be left out: each costs a call a secret.
+    Without options: all regions of the account that your credentials are of.
+
+    Args:
+        policies: read who each secret's own policy lets in, at a call a secret.
+        replicas: read where each secret is replicated, at a call a secret.
     """
 
     name: ClassVar[str] = "aws_secrets"
@@ -74,8 +75,12 @@ class AwsSecrets:
         return self._services.read(target, {"secretsmanager": self._secrets, "ssm": self._parameters})
 
     def _secrets(self, place: Place) -> Iterator[Row]:
+        from collectors.aws_secrets import _secrets
+
         wanted = _secrets.Wanted(policies=self._policies, replicas=self._replicas)
         yield from _secrets.rows(place, wanted, self._tagging)
 
     def _parameters(self, place: Place) -> Iterator[Row]:
+        from collectors.aws_secrets import _parameters
+
         yield from _parameters.rows(place, self._tagging)

@@ -18,7 +18,7 @@ from typing import ClassVar, Final
 from collectors._aws.entrance import Entrance
 from collectors._aws.estate import READS, Estate
 from collectors._aws.place import Place
-from collectors._aws.scope import Scope
+from collectors._aws.scope import Scope, Scoped
 from collectors._aws.troubles import CallFailed
 from collectors.aws_usage import _bucket, _folder, _lookup
 from collectors.aws_usage._events import usage
@@ -36,7 +36,7 @@ _ADVICE: Final = {
 _ASKED: Final = (*READS, *_lookup.READS, *_bucket.READS)
 
 
-class AwsUsage:
+class AwsUsage(Scoped):
     """Usage rows from CloudTrail: from log files where they are given, else from LookupEvents.
 
     Args:
@@ -46,7 +46,6 @@ class AwsUsage:
         since: an ISO date; what happened before it is left out.
         max_bytes: a file that unpacks to more than this is read up to there, and is then a Gap.
         processes: how many read log files at once; 0 takes as many as there are cores.
-        profiles: and the following: the accounts and regions that LookupEvents is asked in (see `aws_kms`).
     """
 
     name: ClassVar[str] = "aws_usage"
@@ -143,7 +142,7 @@ def _found(folder: Path) -> list[File]:
     try:
         return list(_folder.files(folder))
     except FileNotFoundError:
-        raise SourceBroken(f"{folder} is not there", advice="correct `paths`") from None
+        raise SourceBroken(f"{folder} is not there", advice="give a path that exists") from None
     except PermissionError:
         raise SourceDenied(f"{folder} may not be read", advice=_ADVICE[GapStatus.DENIED]) from None
     except OSError as failure:

@@ -16,7 +16,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from botocore.exceptions import BotoCoreError
-from urllib3.exceptions import HTTPError
 
 from collectors._aws import troubles
 from collectors._aws.place import Place
@@ -117,6 +116,9 @@ class Objects:
             yield key
 
     def _fetched(self, key: str) -> bytes:
+        # With it comes all of urllib3; whoever asks for `--help` need not wait for that.
+        from urllib3.exceptions import HTTPError
+
         for attempt in range(1, _TRIES + 1):
             answer: Any = self._place.ask("s3", "GetObject", {"Bucket": self._bucket[0], "Key": key})
             try:

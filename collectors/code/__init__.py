@@ -122,7 +122,7 @@ class Code:
         """
         root = Path(os.fsdecode(unquote_to_bytes(urlsplit(target.locator).path)))
         if not root.exists():
-            raise SourceBroken(f"{_shown(str(root))} is not there", advice="correct `paths`")
+            raise SourceBroken(f"{_shown(str(root))} is not there", advice="give a path that exists")
         # The engine is loaded when it is needed: naming the targets does not.
         from collectors.code._reading import Reading
 

@@ -352,9 +352,10 @@ def test_empty_repositories_are_read(repo):
 
 
 def test_a_path_that_is_not_there_is_a_target_that_fails(tmp_path):
-    """Absence is an error of that target, not of the run."""
-    with pytest.raises(SourceBroken, match="is not there"):
+    """Absence is an error of that target, not of the run; the advice is true however the path was given."""
+    with pytest.raises(SourceBroken, match="is not there") as failed:
         read(tmp_path / "nowhere")
+    assert "give a path that exists" == failed.value.advice
 
 
 def test_without_git_the_reading_fails_with_advice(repo, monkeypatch):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -171,9 +173,9 @@ def _refused(path):
     raise PermissionError(13, "Permission denied")
 
 
-@pytest.mark.parametrize("name", ["code", "keyfiles", "pkcs11"])
+@pytest.mark.parametrize("name", registry.entries("collectors"))
 def test_each_option_of_a_collector_is_explained(name):
-    """By the class itself, under `Args:`; `--help` shows it."""
+    """By the class itself or its base, under `Args:`; `--help` shows it."""
     options = config.options_of(registry.collector_class(name))
     told = " ".join(CliRunner().invoke(main, ["collect", name, "--help"]).output.split())
 
@@ -181,3 +183,44 @@ def test_each_option_of_a_collector_is_explained(name):
     for option in options.values():
         assert option.says, option.name
         assert option.says[:20] in told
+
+
+def test_what_a_collector_can_be_told_is_known_before_its_libraries_are_loaded():
+    """`collect NAME --help` waits neither for botocore, nor for what parses keys, nor for pandas."""
+    late = ["botocore.session", "urllib3", "asn1crypto", "cryptography", "pandas"]
+    asks = (
+        "import sys; from toolkit import config, registry\n"
+        "for name in registry.entries('collectors'): config.options_of(registry.collector_class(name))\n"
+        f"print([name for name in {late} if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", asks], check=True, capture_output=True, text=True).stdout
+
+    assert "[]" == told.strip()
+
+
+def _commands(group):
+    for command in group.commands.values():
+        yield command
+        if isinstance(command, click.Group) and command.commands:
+            yield from _commands(command)
+
+
+@pytest.mark.parametrize("group", [c for c in (main, *_commands(main)) if getattr(c, "commands", None)], ids=lambda group: group.name)
+def test_the_summary_of_each_command_fits_eighty_columns(group):
+    """A list of commands is read as it stands: no line ends in the middle of its sentence."""
+    told = group.get_help(click.Context(group, terminal_width=80, max_content_width=80)).partition("Commands:\n")[2]
+
+    assert set(group.commands) <= set(told.split())
+    assert "..." not in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_explain_folds_to_the_window_and_not_in_a_pipe(workspace, monkeypatch):
+    """What a person reads has no line wider than the window but for names; what a script reads is whole."""
+    uid = tk.keys(tk.load(workspace))["subject_uid"].iloc[0]
+    piped = said(workspace, "explain", uid).splitlines()
+    monkeypatch.setattr("toolkit.cli.shown.width", lambda: 80)
+    told = said(workspace, "explain", uid).splitlines()
+
+    assert max(map(len, piped)) > 80
+    assert [] == [line for line in told if len(line) > 80 and len(line.split()) > 1]

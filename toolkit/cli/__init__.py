@@ -8,6 +8,7 @@ Exit codes: 0 clean · 1 findings at or above --fail-on, or a run quarantined ·
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -57,7 +58,7 @@ class _Collectors(click.Group):
         known = config.options_of(cls)
         options = [_option(option, known) for option in known.values()]
         shared = [_strict_option(), _workspace_option(), _json_option()]
-        says = (cls.__doc__ or "").split("\n\n")[0]
+        says = (inspect.getdoc(cls) or "").partition("\nArgs:\n")[0]
         return click.Command(cmd_name, params=[*options, *shared], callback=_collecting(cmd_name), help=says)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -166,7 +167,7 @@ def permissions(names: tuple[str, ...], form: str | None, as_json: bool) -> None
 @click.option("--sarif", "form", flag_value="sarif", help="Print SARIF 2.1.0.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 def scan(paths: tuple[str, ...], write_baseline: str, reason: str, until: Any, fail_on: str, strict: bool, show_suppressed: bool, form: str | None, **options: Any) -> None:  # noqa: E501  # fmt: skip
-    """Find hard-coded secrets in folders as they lie there, or in histories. Values are never shown."""
+    """Find hard-coded secrets in folders, or in whole histories. Values are never shown."""
     from pathlib import Path
 
     from toolkit import scanning
@@ -207,7 +208,7 @@ def coverage(workspace: str, as_json: bool, strict: bool) -> None:
 @workspace_option
 @json_option
 def compare(old: Any, new: Any, workspace: str, as_json: bool) -> None:
-    """Show what changed between the dates or times OLD and NEW (now, if not given): 2026-11-30, 2026-11-30T14:00Z."""
+    """Show what changed between two dates or times, OLD and NEW. NEW is now, if not given: 2026-11-30T14:00Z."""
     import toolkit as tk
 
     before, after = tk.load(workspace, as_of=old), tk.load(workspace, as_of=new)
@@ -227,7 +228,7 @@ def compare(old: Any, new: Any, workspace: str, as_json: bool) -> None:
 )
 @click.option("--house", default=None, metavar="FILE", help="Your own policy; the workspace's house.toml if not given.")
 def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fail_on: str, strict: bool, show_all: bool, scopes: str | None, house: str | None) -> None:  # noqa: E501  # fmt: skip
-    """Judge the inventory by the policy packs (all that are in force, unless PACKS are named).
+    """Judge the inventory by PACKS, or all policy packs in force.
 
     What is broken by a recorded exception stays a FAIL, is told, and does not count for --fail-on.
     """
@@ -252,7 +253,7 @@ def assess(packs: tuple[str, ...], workspace: str, as_json: bool, as_of: Any, fa
 @json_option
 @fail_on_option("high")
 def anomalies(since: Any, planned: tuple[str, ...], workspace: str, as_json: bool, fail_on: str) -> None:
-    """Show what is out of habit in the uses of keys, with reasons; habits are learnt from what was before --since."""
+    """Show uses of keys that are out of habit, with reasons. Habits are learnt from what was before --since."""
     import toolkit as tk
 
     plans = [(name, str(operation)) for name, operation in map(_pair, planned)]
@@ -270,7 +271,7 @@ def anomalies(since: Any, planned: tuple[str, ...], workspace: str, as_json: boo
 @click.option("-o", "--out", default="reports", show_default=True, help="The folder the report is written to.")
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A notebook parameter.")
 def report(name: str, workspace: str, as_json: bool, out: str, parameters: tuple[str, ...]) -> None:
-    """Run a notebook over the workspace and render it as one HTML file."""
+    """Run a notebook over the workspace, as one HTML file."""
     import toolkit as tk
 
     path = tk.report(name, workspace=workspace, out=out, parameters=dict(_pair(text) for text in parameters))

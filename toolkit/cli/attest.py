@@ -25,7 +25,7 @@ def _signing(command: Any) -> Any:
 
 @click.group()
 def attest() -> None:
-    """Record what only a person can answer: signed, dated, and over when its time is.
+    """Record what only a person can answer: signed and dated. It is over when its time is.
 
     Whose signatures count stands in the workspace's allowed_signers file (ssh-keygen(1)).
     """
@@ -102,7 +102,7 @@ def withdraw(attestation_id: str, reason: str, by: str, key: Path, workspace: st
 @as_of
 @as_json
 def list_(workspace: str, as_of: Any, as_json: bool) -> None:
-    """Show what people attested, and whether it counts; what ends first comes first."""
+    """Show what people attested, and whether it counts. What ends first comes first."""
     import toolkit as tk
 
     told = tk.attestations(workspace, as_of=as_of)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def house() -> None:
-    """Work with your own key management policy: house.toml in the workspace, or a FILE.
+    """Work with your own key management policy. It is house.toml in the workspace, or a FILE.
 
     It judges keys (`keyatlas assess`) and says who may make, rotate, revoke and destroy them.
     """
@@ -40,7 +40,7 @@ def example() -> None:
 @as_of
 @as_json
 def check(file: str | None, workspace: str, as_of: Any, as_json: bool) -> None:
-    """Check a policy and its examples; show its classes, what it permits, and its exceptions."""
+    """Check a policy and its examples. Show its classes, what it permits, and its exceptions."""
     from datetime import UTC, datetime
 
     from toolkit import house as policy
@@ -130,7 +130,7 @@ def _valued(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> di
 @as_of
 @as_json
 def permits(verb: str, uid: str | None, fields: dict[str, Any], by: str, roles: tuple[str, ...], approved_by: tuple[str, ...], requested: Any, file: str | None, workspace: str, as_of: Any, as_json: bool) -> None:  # noqa: E501  # fmt: skip
-    """Say whether VERB may be done to a key, and if not, why and from when. Exit code 1 unless it is allowed.
+    """Say whether VERB may be done to a key, or why and until when not. Exit code 1 unless it is allowed.
 
     Names are taken as they are given here; who signs what is the lifecycle engine's to prove.
     """

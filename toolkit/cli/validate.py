@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @as_of
 @as_json
 def validate(run: str | None, workspace: str, as_of: Any, as_json: bool, strict: bool, **options: Any) -> None:
-    """Check that RUN (the newest, if not given) keeps its data contract; if it does not, quarantine it."""
+    """Check that RUN, or the newest, keeps its data contract. If it does not, quarantine it."""
     if options["release"] is not None:
         _release(workspace, options["release"], options["reason"], options["by"], as_json)
     elif options["quarantined"]:
