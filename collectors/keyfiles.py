@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from collectors._material import is_material, is_promising, rows
 from toolkit.errors import SourceBroken, SourceDenied
 from toolkit.model import Certificate, Gap, Key, Row, Target
 from toolkit.terms import GapScope, GapStatus, KeyType
@@ -110,9 +111,6 @@ class _Walk:
             yield from self.of(path / name)
 
     def _file(self, path: Path, facts: os.stat_result) -> Iterator[Row]:
-        # What parses all those formats takes long to load, and is needed here only.
-        from collectors._material import is_material, is_promising, rows
-
         try:
             data = _read(path, facts.st_size, self._max_bytes)
         except OSError as failure:

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from collectors.pkcs11._child import Child, Fact
+from collectors.pkcs11._rows import TokenRows
 from toolkit.errors import ConfigError, SourceBroken, SourceError, SourceUnreachable
 from toolkit.model import Row, Target
 
@@ -129,9 +130,6 @@ class Pkcs11:
             # slots that show one name, one tries.
             spent = self._tried.setdefault(_tried_as(target), request) is not request
             request |= {} if spent else given
-        # What parses their certificates takes long to load, and is needed here only.
-        from collectors.pkcs11._rows import TokenRows
-
         yield from TokenRows(target).rows(self._facts(target, options["module"], request, spent))
 
     def _facts(self, target: Target, module: str, request: Fact, spent: bool) -> Iterator[Fact]:
