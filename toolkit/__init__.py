@@ -41,7 +41,6 @@ __all__ = [
     "validate", "what_if",
 ]  # fmt: skip
 __version__ = "0.1.0"
-
 WORKSPACE = ".keyatlas"
 
 
@@ -348,9 +347,8 @@ def report(
     """Run a notebook over a workspace and render it as one self-contained HTML file; its path.
 
     Raises:
-        RegistryError: no such notebook.
+        RegistryError, StoreError: no such notebook, or no such workspace.
         ConfigError: a parameter the notebook does not have.
-        StoreError: there is no such workspace.
         ReportError: a cell failed; the failed notebook is kept beside where the report would be.
     """
     from pathlib import Path
@@ -358,8 +356,7 @@ def report(
     from toolkit import registry, reporting, store
 
     given = {"workspace": str(Path(workspace).resolve()), **(parameters or {})}
-    # Asked here, a workspace that is not there says so; in the notebook it would be a cell that failed.
-    store.Workspace(str(given["workspace"])).runs()
+    store.Workspace(str(given["workspace"])).runs()  # in the notebook, none there would be a cell that failed
     return reporting.report(registry.entry("notebooks", name).path, out=Path(out), parameters=given).html
 
 

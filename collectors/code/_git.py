@@ -247,7 +247,7 @@ def borrowed(layout: Layout, *, with_index: bool = False) -> Iterator[Git]:
     """
     program = shutil.which("git", path=_absolute_path())
     if program is None:
-        raise SourceBroken("git is not installed", advice="install git, or leave repositories out of `paths`")
+        raise SourceBroken("git is not installed", advice="install git, or leave repositories out")
     objects = str((layout.common / "objects").resolve())
     if "\n" in objects or objects.startswith(('"', "#")):
         raise SourceBroken("the repository's path has a line end", advice="move it")

@@ -230,7 +230,7 @@ class Reading:
     def _nested(self, folders: list[str]) -> Iterator[Gap]:
         for folder in folders:
             reason = "another repository lies here"
-            yield self._gap(folder, reason, GapStatus.NOT_ASKED, advice="name it in `paths` too")
+            yield self._gap(folder, reason, GapStatus.NOT_ASKED, advice="name it too, to have it read")
 
     def _gap(
         self, place: str | None, reason: str, status: GapStatus, *, field: str | None = None, advice: str | None = None

@@ -219,4 +219,4 @@ def _text(path: str) -> str:
     try:
         return Path(path).expanduser().read_text("utf-8")
     except (OSError, UnicodeDecodeError) as failure:
-        raise ConfigError(f"{path}: cannot be read as text", advice="correct `patterns`") from failure
+        raise ConfigError(f"{path}: cannot be read as text", advice="give a TOML file of rules") from failure
