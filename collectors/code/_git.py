@@ -31,7 +31,7 @@ _REVISION: Final = re.compile(r"([^\s~^:?*\[\\\-][^\s~^:?*\[\\]*)((?:[~^]\d{0,6}
 _SMALL: Final = 4096
 _BORROWED: Final = 20
 _MEMORY: Final = 4 << 30
-"""Bytes that a git may take beside the files it maps; a history of ten million objects needs less."""
+"""Bytes that a git may take beside the files it maps. Of histories of ten million objects it is not measured."""
 PATIENCE: Final = 300.0
 """Seconds of silence after which git is taken to hang: a planted FIFO among its files would hold it for ever."""
 

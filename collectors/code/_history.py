@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from collectors.code._git import Git
+from collectors.code._sources import at_head
 from collectors.code._values import redacted
 
 # First parents suffice for merges: what a merge adds beyond its parents differs from the first one too.
@@ -124,11 +125,9 @@ def _at_head(git: Git, blobs: set[bytes], into: dict[bytes, Story]) -> None:
         return
     told = next(git.tokens("log", "-1", "-z", "--no-mailmap", "--format=%ct", git.head), b"")
     commit = Commit(git.head, _time(told.strip()))
-    for entry in git.tokens("ls-tree", "-r", "-z", "--full-tree", git.head):
-        facts, _, path = entry.partition(b"\t")
-        blob = facts.split()[2]
+    for blob, path in at_head(git):
         if blob in blobs:
-            into[blob].current.append(path.decode("utf-8", "backslashreplace"))
+            into[blob].current.append(path)
             into[blob].last = commit
 
 

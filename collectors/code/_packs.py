@@ -180,7 +180,7 @@ class Pack:
         """Ids (hex) of all blobs, each behind the one that it is stored as a change of."""
         blobs = np.flatnonzero(self.kind == _BLOB)
         base = self.base[blobs]
-        # Changes by their bases: those of one base lie beside each other, and `first` says where.
+        # Changes by their bases: those of one base lie beside each other, and `bounds` says where.
         is_change = (base >= 0) & (base != blobs) & (self.kind[base] == _BLOB)
         changes = blobs[is_change]
         changes = changes[np.argsort(self.base[changes], kind="stable")]

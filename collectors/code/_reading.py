@@ -116,7 +116,9 @@ class Reading:
         if not self._code.staged and git.head is None and git.tips:
             reason = "HEAD names no commit, so there are no files to read"
             yield self._gap("?head", reason, GapStatus.NOT_ASKED, advice="read the whole history: --history")
-        blobs = staged(git) if self._code.staged else at_head(git)
+        blobs: dict[bytes, list[str]] = staged(git) if self._code.staged else {}
+        for name, path in () if self._code.staged else at_head(git):
+            blobs.setdefault(name, []).append(path)
         told = {name: Story(paths=paths, current=paths) for name, paths in blobs.items()}
         names = [*blobs]
         yield from self._read([BlobUnit(names[share]) for share in self._shares(len(names))])

@@ -94,15 +94,13 @@ def staged(git: Git) -> dict[bytes, list[str]]:
     return found
 
 
-def at_head(git: Git) -> dict[bytes, list[str]]:
-    """Ids of the blobs that HEAD's commit holds, with their paths."""
-    found: dict[bytes, list[str]] = {}
+def at_head(git: Git) -> Iterator[tuple[bytes, str]]:
+    """Id and path of every file that HEAD's commit holds."""
     for entry in git.tokens("ls-tree", "-r", "-z", "--full-tree", git.head) if git.head is not None else ():
         facts, _, path = entry.partition(b"\t")
         _, kind, name = facts.split()
         if kind == b"blob":
-            found.setdefault(name, []).append(path.decode("utf-8", "backslashreplace"))
-    return found
+            yield name, path.decode("utf-8", "backslashreplace")
 
 
 def _feed(process: subprocess.Popen[bytes], ids: Sequence[bytes]) -> None:

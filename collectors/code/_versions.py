@@ -28,7 +28,9 @@ LARGEST: Final = 8 << 20
 """Bytes of a blob that is unpacked here; git shows larger ones piece by piece."""
 HELD: Final = 96 << 20
 _SLACK: Final = 1024
+"""Bytes that what is packed may have beyond twice its size."""
 _ROWS: Final = 1 << 14
+"""Entries of which all is known as numbers at a time."""
 _WORTH: Final = 1500
 """Bytes that a stretch has at least: shorter ones are scanned with what is around them."""
 _PRICE: Final = 24
@@ -150,6 +152,7 @@ def _content(pack: Pack, entry: int, held: _Held) -> bytes:
         way.append(entry)
         base = int(pack.base[entry])
         if base < 0 or entry in held.lost or len(way) > len(pack.base):
+            held.lost.update(way)
             raise Damaged("its base is not in the pack")
         if base == entry:
             break

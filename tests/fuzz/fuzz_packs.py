@@ -19,6 +19,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from sizes import number
+
 try:
     import atheris
 except ImportError:
@@ -70,17 +72,6 @@ def repository(form: str, *, way: str) -> list[Entry]:
     found = [Entry(bytes(pack._names[pack._by_name[n]]), data[start] >> 4 & 7, int(pack.base[n]), zlib.decompressobj().decompress(data[pack.body[n] :])) for n, start in enumerate(pack.start)]  # fmt: skip
     assert any(entry.kind == (7 if way == "thin" else 6) for entry in found)
     return found
-
-
-def number(value: int, first: int) -> bytes:
-    """As the heads of entries write sizes: `first` bits in the first byte."""
-    told = bytearray([value & ((1 << first) - 1)])
-    value >>= first
-    while value:
-        told[-1] |= 128
-        told.append(value & 127)
-        value >>= 7
-    return bytes(told)
 
 
 def backwards(value: int) -> bytes:

@@ -17,6 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 
+from sizes import number
+
 try:
     import atheris
 except ImportError:
@@ -40,17 +42,6 @@ with atheris.instrument_imports(include=["collectors.code", "collectors._frames"
 SCANNERS = [Scanner(book(), Fingerprinter(bytes(32)), lambda _uid, _value: ()) for _ in range(2)]
 ENGINE, REACH = Engine(book()), book().reach
 TOKENS = [example(r.example, Random(n)).encode() for n, r in enumerate(book().rules) if r.example and "none:" not in r.example]  # fmt: skip
-
-
-def number(value: int, first: int) -> bytes:
-    """As changes write sizes: `first` bits in the first byte."""
-    told = bytearray([value & ((1 << first) - 1)])
-    value >>= first
-    while value:
-        told[-1] |= 128
-        told.append(value & 127)
-        value >>= 7
-    return bytes(told)
 
 
 def applied(old: bytes, change: bytes) -> bytes | None:

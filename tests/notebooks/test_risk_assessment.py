@@ -70,7 +70,7 @@ def test_hostile_names_are_text_on_the_page(report):
     ):
         assert harmful not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
-    assert "\\u202egnp.exe\\u001b[31m" in page
+    assert "\\u202egnp.exe\\x1b[31m" in page
     assert "{{ 7*7 }}" in page
     assert 5 == page[page.index("<h2>Tokens and HSMs") :].split("</table>")[0].count("<tr>")
 

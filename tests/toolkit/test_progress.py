@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import sys
-import time
 
 from toolkit import progress
 
@@ -20,8 +20,9 @@ def test_a_terminal_is_told_how_far_a_long_reading_is(monkeypatch):
         monkeypatch.setattr(sys, "stderr", terminal)
         with progress.counting("[red]box") as told:
             told(3, 10)
-            time.sleep(0.7)
-        shown = os.read(master, 1 << 16).decode()
+            shown = ""
+            while "3 of 10" not in shown and select.select([master], [], [], 30)[0]:
+                shown += os.read(master, 1 << 16).decode()
     os.close(master)
 
     assert "3 of 10 objects read" in shown

@@ -20,6 +20,7 @@ from typing import Final, NewType
 import pandas as pd
 
 from toolkit.narrative.words import place_of
+from toolkit.visible import spelled
 
 Safe = NewType("Safe", str)
 """Text that is escaped already."""
@@ -30,8 +31,8 @@ _IMMEDIATE: Final = Safe('<span class="chip now">now</span>')
 
 
 def visible(value: object) -> str:
-    """Text with every character that cannot be seen spelled out (Trojan Source, CVE-2021-42574)."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in str(value))
+    """A value as text in which nothing is hidden."""
+    return spelled(str(value))
 
 
 def is_unknown(value: object) -> bool:

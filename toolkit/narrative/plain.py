@@ -22,16 +22,13 @@ from typing import Any, Final
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from toolkit.visible import spelled
+
 _GAP: Final = "  "
 # Narrower, a column of sentences is a column of syllables.
 _LEAST: Final = 24
 
 Block = list[str]
-
-
-def visible(text: str) -> str:
-    """Text from outside without what steers a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def cell(value: Any) -> str:
@@ -44,7 +41,7 @@ def cell(value: Any) -> str:
         return f"{value:%Y-%m-%d}" if (value.hour, value.minute) == (0, 0) else f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, float):
         return f"{value:,.2f}".rstrip("0").rstrip(".")
-    return visible(str(value))
+    return spelled(str(value))
 
 
 def folded(text: str, width: int | None) -> list[str]:
@@ -54,8 +51,8 @@ def folded(text: str, width: int | None) -> list[str]:
     (['one of', 'two'], ['one of two'])
     """
     if width is None:
-        return [visible(text)]
-    return textwrap.wrap(visible(text), width, break_long_words=False, break_on_hyphens=False) or [""]
+        return [spelled(text)]
+    return textwrap.wrap(spelled(text), width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def blocks(frame: pd.DataFrame, *, width: int | None = None) -> list[Block]:

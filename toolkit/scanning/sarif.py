@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from toolkit.model import Secret
 from toolkit.scanning import Scan
-from toolkit.scanning.shown import plain
 from toolkit.terms import Severity
+from toolkit.visible import spelled
 
 _LEVELS: Final = {
     Severity.VERY_HIGH: "error",
@@ -95,7 +95,7 @@ def _result(row: Secret, *, is_one: bool) -> dict[str, Any]:
 
 def _unlinked(text: str) -> str:
     """Text in which brackets make no link and braces no placeholder (3.11.5, 3.11.6)."""
-    return re.sub(r"([\\\[\]{}])", r"\\\1", plain(text))
+    return re.sub(r"([\\\[\]{}])", r"\\\1", spelled(text))
 
 
 def _notice(place: str, reason: str) -> dict[str, Any]:

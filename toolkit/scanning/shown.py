@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from toolkit.model import Gap, Secret
 from toolkit.scanning import Scan
+from toolkit.visible import spelled
 
 _COLOURS: Final = {"very-high": "bright_red", "high": "red", "moderate": "yellow", "low": "cyan", "very-low": "white"}
 
@@ -21,19 +22,19 @@ def lines(told: Scan, *, show_suppressed: bool) -> Iterator[tuple[str, str | Non
     is_one = len({row.target for row in [*told.findings, *told.suppressed]}) < 2
     for finding in told.findings:
         yield (
-            f"{'' if is_one else plain(finding.target) + ' '}{_place(finding)}  {finding.title}",
+            f"{'' if is_one else spelled(finding.target) + ' '}{_place(finding)}  {finding.title}",
             _COLOURS[finding.severity.value],
         )
         yield f"    {_facts(finding)}", None
-        yield f"    why: {plain('; '.join(_reasons(finding)))}", None
+        yield f"    why: {spelled('; '.join(_reasons(finding)))}", None
         if finding.first_commit:
             yield f"    {_story(finding)}", None
     if show_suppressed:
         for row in told.suppressed:
             until = f"{row.suppressed_until:%Y-%m-%d}" if row.suppressed_until else "?"
-            yield f"{_place(row)}  {row.title}: passed over until {until} ({plain(row.suppression or '')})", "white"
+            yield f"{_place(row)}  {row.title}: passed over until {until} ({spelled(row.suppression or '')})", "white"
     for gap in told.gaps:
-        yield f"not seen: {plain(gap.locator)}: {plain(gap.reason)}", "yellow"
+        yield f"not seen: {spelled(gap.locator)}: {spelled(gap.reason)}", "yellow"
 
 
 def summary(told: Scan) -> str:
@@ -56,11 +57,6 @@ def document(told: Scan) -> dict[str, Any]:
     }
 
 
-def plain(text: str) -> str:
-    """Text of a stranger without what steers a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def _reasons(row: Secret) -> Sequence[str]:
     """Why it is a finding, but for what its title says already."""
     reasons = row.reasons or ()
@@ -68,7 +64,7 @@ def _reasons(row: Secret) -> Sequence[str]:
 
 
 def _place(row: Secret) -> str:
-    place = plain(row.path) if row.path is not None else plain(row.locator)
+    place = spelled(row.path) if row.path is not None else spelled(row.locator)
     column = f":{row.column}" if row.column is not None else ""
     return f"{place}:{row.line or 0}{column}"
 
@@ -77,11 +73,11 @@ def _facts(row: Secret) -> str:
     parts = [
         f"{row.severity.value}, confidence {row.confidence:.2f}",
         f"rule {row.rule}",
-        f"value {plain(row.preview)}",
+        f"value {spelled(row.preview)}",
     ]
     if row.gives:
         parts.append(f"gives {row.gives}")
-    parts += [plain(fact) for fact in row.facts or ()]
+    parts += [spelled(fact) for fact in row.facts or ()]
     if (row.occurrences or 1) > 1:
         parts.append(f"in {row.occurrences:,} places")
     if row.liveness is not None:
@@ -92,8 +88,8 @@ def _facts(row: Secret) -> str:
 def _story(row: Secret) -> str:
     when = f"{row.first_seen_at:%Y-%m-%d}" if row.first_seen_at else "?"
     now = "still there" if row.is_current else f"gone from HEAD, last in {(row.last_commit or '?')[:12]}"
-    subject = f" “{plain(row.first_subject)}”" if row.first_subject else ""
-    return f"since {when}, {(row.first_commit or '')[:12]} by {plain(row.first_author or '?')}{subject}; {now}"
+    subject = f" “{spelled(row.first_subject)}”" if row.first_subject else ""
+    return f"since {when}, {(row.first_commit or '')[:12]} by {spelled(row.first_author or '?')}{subject}; {now}"
 
 
 def _row(row: Secret | Gap) -> dict[str, Any]:
